@@ -1,0 +1,129 @@
+"""A claim: one sentence, its figure, its interval; asserted, shown and recorded.
+
+Every figure that the book reports stands in a claim, so that no number in the prose can drift from
+the code that measured it. The record travels in the notebook cell's output under a MIME type of its
+own, and the page of findings is read from there.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+MIME = "application/vnd.recsys-book.claim+json"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its 95 % t-interval over n seeds."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Mean and t-interval over seeds.
+
+    Args:
+        values: one figure per seed, at least two.
+        level: coverage.
+
+    Raises:
+        ValueError: fewer than two values, or one that is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values has shape {values.shape}; an interval needs two figures or more")
+    if not np.isfinite(values).all():
+        raise ValueError(f"values contains {values[~np.isfinite(values)][0]}; all must be finite")
+    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
+    return Interval(values.mean(), values.mean() - half, values.mean() + half, len(values))
+
+
+def paired_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
+    """t-interval of the difference a − b, where both models used the same seeds in one order."""
+    if len(a) != len(b):
+        raise ValueError(f"a has {len(a)} figures and b {len(b)}; pairs need equal numbers")
+    return t_interval(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), level)
+
+
+class Claim:
+    """A claim that held; shows itself as a sentence and carries its record."""
+
+    def __init__(self, record: dict, digits: int) -> None:
+        self.record, self.digits = record, digits
+
+    def __repr__(self) -> str:
+        r, show = self.record, lambda v: _number(v, self.digits)
+        text = f"{r['claim']}: {show(r['value'])}"
+        if r["low"] is not None:
+            text += f" (95 % interval {show(r['low'])} to {show(r['high'])}, {r['n']} seeds)"
+        return text
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        mark = '<span class="claim-mark" aria-hidden="true">✓</span>'
+        body = html.escape(repr(self))
+        return {
+            "text/plain": f"✓ {self!r}",
+            "text/html": f'<div class="claim">{mark} {body}</div>',
+            MIME: self.record,
+        }
+
+
+def claim(
+    sentence: str,
+    value: float | Interval,
+    interval: tuple[float, float] | None = None,
+    holds: bool = False,
+    *,
+    n: int | None = None,
+    digits: int = 3,
+) -> Claim:
+    """State a finding, and stop if the figures do not bear it out.
+
+    Args:
+        sentence: the finding in words, without a full stop.
+        value: its figure, or an `Interval`, which brings its own bounds and number of seeds.
+        interval: (low, high), where there is one.
+        holds: the condition that the sentence stands for, worked out from the figures.
+        n: number of seeds (or other repeats) behind the interval.
+        digits: decimals shown.
+
+    Returns:
+        a Claim, which a notebook shows when it ends a cell.
+
+    Raises:
+        ValueError: a value that is not a number.
+        AssertionError: `holds` is false.
+    """
+    if isinstance(value, Interval):
+        value, interval, n = value.mean, (value.low, value.high), value.n
+    low, high = (None, None) if interval is None else (float(interval[0]), float(interval[1]))
+    if math.isnan(value):
+        raise ValueError(f"value is {value}; a claim needs a number")
+    record = {
+        "claim": sentence,
+        "value": float(value),
+        "low": low,
+        "high": high,
+        "n": n,
+        "holds": bool(holds),
+    }
+    made = Claim(record, digits)
+    if not holds:
+        raise AssertionError(f"the figures do not bear this out: {made!r}")
+    return made
+
+
+def _number(value: float, digits: int) -> str:
+    """Fixed decimals; a power of ten where those would show nothing but zeros."""
+    if value != 0 and abs(value) < 0.5 * 10**-digits:
+        return f"{value:.1e}"
+    return f"{value:,.{digits}f}".replace("-", "−")

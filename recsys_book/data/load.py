@@ -1,0 +1,24 @@
+"""load(name): every real data set by the same path."""
+
+from __future__ import annotations
+
+from recsys_book.data.ncf_ml_1m import NCFSplit, load_ncf_ml_1m
+
+#: What `load` knows.
+DATASETS = {"ncf-ml-1m": load_ncf_ml_1m}
+
+
+def load(name: str, *, download: bool = True) -> NCFSplit:
+    """Load a data set, from $RECSYS_BOOK_DATA, the cache, or the network, in this order.
+
+    Args:
+        name: one of `DATASETS`.
+        download: False stays off the network.
+
+    Raises:
+        ValueError: an unknown name, or a file that is truncated or altered.
+        DataUnavailable: no copy and no network.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"name is {name!r}; it must be one of {', '.join(sorted(DATASETS))}")
+    return DATASETS[name](download=download)

@@ -1,0 +1,143 @@
+"""Small layers that several models share.
+
+Shapes: B batch, F fields, D dimension, L length of a bag or history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recsys_book.checks import check_ids, check_positive
+
+#: Bags: for the field at position f, further ids of that field and which of them are real.
+#: {f: (ids [B, L], mask [B, L])}
+Bags = Mapping[int, tuple[Tensor, Tensor]]
+
+
+class MLP(nn.Module):
+    """Linear → ReLU, once per hidden width, then one linear output where `n_out` is given.
+
+    Args:
+        n_in: width of the input.
+        hidden: widths of the hidden layers; `()` leaves the output layer alone, a linear model.
+        n_out: width of the output; None ends after the last ReLU (a tower).
+        dropout: chance of dropping a hidden unit in training.
+
+    Shapes: `[..., n_in]` → `[..., n_out]`, or `[..., hidden[-1]]` without an output layer.
+    """
+
+    def __init__(
+        self, n_in: int, hidden: Sequence[int] = (), n_out: int | None = 1, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; it must be at least 0 and under 1")
+        for name, width in [("n_in", n_in), *(("hidden", h) for h in hidden), ("n_out", n_out)]:
+            if width is not None and width < 1:
+                raise ValueError(f"{name} contains {width}; a width must be at least 1")
+        layers: list[nn.Module] = []
+        for width in hidden:
+            layers += [nn.Linear(n_in, width), nn.ReLU()]
+            layers += [nn.Dropout(dropout)] if dropout else []
+            n_in = width
+        if n_out is not None:
+            layers.append(nn.Linear(n_in, n_out))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the real entries of a padded bag; an empty bag gives zeros, never NaN.
+
+    Args:
+        vectors: `[B, L, D]`.
+        mask: `[B, L]` bool, True where the entry is real.
+
+    Returns:
+        `[B, D]`. Appending padding does not change it.
+    """
+    if vectors.shape[:2] != mask.shape:
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}; it must be {tuple(vectors.shape[:2])}, "
+            "the first two of vectors"
+        )
+    weight = mask.unsqueeze(-1).to(vectors.dtype)  # [B, L, 1]
+    return (vectors * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+class FieldEmbedding(nn.Module):
+    """One vector per id of each categorical field, all fields in one table.
+
+    Args:
+        cardinalities: how many ids each field has. Ids count from 0 within their own field, and
+            id 0 is kept for values never seen in training.
+        dim: D.
+        init_std: standard deviation of the normal initialization.
+
+    Shapes: ids `[B, F]` → `[B, F + number of bags, D]`; a bag becomes the mean of its vectors.
+    """
+
+    def __init__(self, cardinalities: Sequence[int], dim: int, init_std: float = 0.01) -> None:
+        super().__init__()
+        _check_cardinalities(cardinalities)
+        check_positive("dim", dim)
+        self.cardinalities = list(cardinalities)
+        self.table = nn.Embedding(sum(cardinalities), dim)  # [sum of cardinalities, D]
+        nn.init.normal_(self.table.weight, std=init_std)
+        self.register_buffer("offsets", _offsets(cardinalities), persistent=False)
+
+    def forward(self, ids: Tensor, bags: Bags | None = None) -> Tensor:
+        _check_fields(ids, self.cardinalities)
+        vectors = self.table(ids + self.offsets)  # [B, F, D]
+        if not bags:
+            return vectors
+        pooled = []
+        for field, (bag, mask) in bags.items():
+            check_ids(f"bag of field {field}", bag, self.cardinalities[field])
+            pooled.append(masked_mean(self.table(bag + self.offsets[field]), mask))  # [B, D]
+        return torch.cat([vectors, torch.stack(pooled, dim=1)], dim=1)
+
+
+class FieldLinear(nn.Module):
+    """A weight per id and one bias: logistic regression on one-hots, without the one-hots.
+
+    Shapes: ids `[B, F]` → logits `[B]`. Weights start at zero. A bag adds the mean of its weights.
+    """
+
+    def __init__(self, cardinalities: Sequence[int]) -> None:
+        super().__init__()
+        self.weights = FieldEmbedding(cardinalities, dim=1, init_std=0.0)
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, ids: Tensor, bags: Bags | None = None) -> Tensor:
+        return self.bias + self.weights(ids, bags).sum(dim=(1, 2))  # [B]
+
+
+def _offsets(cardinalities: Sequence[int]) -> Tensor:
+    """`[F]`: where each field's ids start in the shared table."""
+    return torch.tensor([0, *cardinalities[:-1]]).cumsum(0)
+
+
+def _check_cardinalities(cardinalities: Sequence[int]) -> None:
+    if len(cardinalities) == 0:
+        raise ValueError("cardinalities is empty; there must be at least one field")
+    if min(cardinalities) < 1:
+        raise ValueError(f"cardinalities contains {min(cardinalities)}; each must be at least 1")
+
+
+def _check_fields(ids: Tensor, cardinalities: Sequence[int]) -> None:
+    if ids.dim() != 2 or ids.shape[1] != len(cardinalities):
+        raise ValueError(f"ids has shape {tuple(ids.shape)}; it must be [B, {len(cardinalities)}]")
+    limits = torch.tensor(cardinalities, device=ids.device)
+    bad = (ids < 0) | (ids >= limits)
+    if bad.any():
+        row, field = (int(i) for i in bad.nonzero()[0])
+        raise ValueError(
+            f"ids contains {int(ids[row, field])} in field {field}; "
+            f"its ids must run from 0 to {cardinalities[field] - 1}"
+        )

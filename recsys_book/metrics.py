@@ -1,0 +1,197 @@
+"""Metrics, as plain functions of tensors.
+
+Ranking metrics take `scores[U, C]` and `relevant[U, C]` (U users, C candidates each) and return one
+value per user, `[U]`: take `.mean()` for the figure and keep the rest for an interval. A score of
+−inf marks an absent candidate. What happens when scores tie is a rule with a name:
+
+- `"worst"` (the default): the relevant item comes last among its equals. A model that gives every
+  item the same score has ranked nothing, and gets 0.
+- `"average"`: the expectation over all orders of the tied items.
+- `"best"`: the relevant item comes first. A constant model is then perfect, which is why this rule,
+  found in several public implementations, is here only to be shown.
+
+Pointwise metrics (`auc`, `log_loss`, `rmse`) take `[B]` and return a float.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recsys_book.checks import check_finite, check_k, check_same_shape
+
+TIE_RULES = ("worst", "average", "best")
+
+
+# ---------------------------------------------------------------- ranking
+
+
+def hit_rate_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst") -> Tensor:
+    """Is at least one relevant item among the top k? HR@K (He et al. 2017, section 4.1).
+
+    Args:
+        scores: `[U, C]`; −inf marks an absent candidate.
+        relevant: `[U, C]` bool; at least one per user.
+        k: cut-off, 1..C.
+        ties: `"worst"`, `"average"` or `"best"`.
+
+    Returns:
+        `[U]` float64 in 0..1 (only 0 or 1 unless ties are averaged).
+
+    Raises:
+        ValueError: NaN, shapes that differ, k out of range, an unknown tie rule, a user without a
+            relevant item, a relevant candidate that is absent.
+    """
+    gains = _gains_by_rank(scores, relevant, k, ties)
+    if ties != "average":
+        return gains[:, :k].amax(dim=1)
+    return 1 - _chance_of_no_hit(scores, relevant, k)
+
+
+def recall_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst") -> Tensor:
+    """Share of a user's relevant items that are in the top k.
+
+    Arguments, returns and errors as in `hit_rate_at_k`.
+    """
+    gains = _gains_by_rank(scores, relevant, k, ties)
+    return gains[:, :k].sum(dim=1) / relevant.sum(dim=1)
+
+
+def ndcg_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst") -> Tensor:
+    """Discounted gain of the top k as a share of the best possible (Järvelin & Kekäläinen 2002).
+
+    A relevant item at rank r (from 1) gains 1 / log2(r + 1). The ideal list holds
+    min(k, number of relevant items) of them at its top, so [1, 0, 0] with three relevant items
+    somewhere is under 1. Arguments, returns and errors as in `hit_rate_at_k`.
+    """
+    gains = _gains_by_rank(scores, relevant, k, ties)
+    discount = 1 / torch.log2(torch.arange(2, k + 2, dtype=torch.float64, device=scores.device))
+    dcg = gains[:, :k] @ discount  # [U]
+    n_ideal = relevant.sum(dim=1).clamp(max=k)  # [U]
+    return dcg / discount.cumsum(0)[n_ideal - 1]
+
+
+def _gains_by_rank(scores: Tensor, relevant: Tensor, k: int, ties: str) -> Tensor:
+    """`[U, C]` float64: the (expected) relevance of whatever stands at each rank."""
+    _check_ranking(scores, relevant, k, ties)
+    # Two stable sorts: the first decides the order within ties, the second goes by score.
+    first = relevant if ties == "best" else ~relevant
+    order = first.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+    by_score = scores.gather(1, order).argsort(dim=1, descending=True, stable=True)
+    order = order.gather(1, by_score)
+    gains = relevant.gather(1, order).to(torch.float64)
+    if ties != "average":
+        return gains
+    group = _tie_groups(scores.gather(1, order))
+    zeros = torch.zeros_like(gains)
+    size = zeros.scatter_add(1, group, torch.ones_like(gains))
+    total = zeros.scatter_add(1, group, gains)
+    return (total / size.clamp(min=1)).gather(1, group)
+
+
+def _tie_groups(sorted_scores: Tensor) -> Tensor:
+    """`[U, C]` int64: 0 for the highest score and its equals, 1 for the next, …"""
+    new = sorted_scores[:, 1:] != sorted_scores[:, :-1]
+    start = torch.zeros_like(new[:, :1], dtype=torch.int64)
+    return torch.cat([start, new.to(torch.int64).cumsum(dim=1)], dim=1)
+
+
+def _chance_of_no_hit(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
+    """`[U]`: chance that no relevant item is in the top k when ties are broken at random.
+
+    Only the items tied at the edge of the list are drawn at random: m places are left for the g
+    tied items, r of them relevant, and none of the r is drawn with chance C(g−r, m) / C(g, m).
+    """
+    edge = scores.topk(k, dim=1).values[:, -1:]  # [U, 1] the k-th highest score
+    above, tied = scores > edge, scores == edge
+    m = (k - above.sum(1)).double()
+    g, r = tied.sum(1).double(), (tied & relevant).sum(1).double()
+    log_choose = lambda n, m: torch.lgamma(n + 1) - torch.lgamma(m + 1) - torch.lgamma(n - m + 1)
+    possible = m <= g - r
+    safe_m = torch.where(possible, m, torch.zeros_like(m))
+    miss = torch.exp(log_choose(g - r, safe_m) - log_choose(g, safe_m))
+    miss = torch.where(possible, miss, torch.zeros_like(miss))
+    return torch.where((above & relevant).any(1), torch.zeros_like(miss), miss)
+
+
+def _check_ranking(scores: Tensor, relevant: Tensor, k: int, ties: str) -> None:
+    if ties not in TIE_RULES:
+        raise ValueError(f"ties is {ties!r}; it must be one of {', '.join(TIE_RULES)}")
+    if scores.dim() != 2:
+        raise ValueError(f"scores has shape {tuple(scores.shape)}; it must be [users, candidates]")
+    if relevant.dtype != torch.bool:
+        raise ValueError(f"relevant has dtype {relevant.dtype}; it must be bool")
+    check_same_shape("scores", scores, "relevant", relevant)
+    check_finite("scores", scores, allow_minus_inf=True)
+    check_k(k, scores.shape[1])
+    empty = ~relevant.any(dim=1)
+    if empty.any():
+        raise ValueError(
+            f"relevant marks nothing for user row {int(empty.nonzero()[0])}; "
+            "drop users without a relevant item first, and report how many they are"
+        )
+    if torch.isneginf(scores[relevant]).any():
+        raise ValueError("scores is -inf (absent) for a relevant candidate; it can never be found")
+
+
+# ---------------------------------------------------------------- pointwise
+
+
+def auc(labels: Tensor, scores: Tensor) -> float:
+    """Chance that a random positive scores above a random negative; ties count one half.
+
+    The Mann-Whitney statistic from average ranks, over all examples at once: a mean of batch AUCs
+    is another number.
+
+    Args:
+        labels: `[B]`, 0 or 1, both present.
+        scores: `[B]`, any monotone score.
+
+    Raises:
+        ValueError: labels of one class only or other than 0 and 1, NaN, shapes that differ.
+    """
+    labels = _check_labels(labels, scores)
+    if labels.all() or not labels.any():
+        raise ValueError(f"labels are all {int(labels[0])}; AUC needs both classes")
+    _, inverse, counts = torch.unique(scores, return_inverse=True, return_counts=True)
+    last = counts.cumsum(0).double()  # rank of the last of each group of equals
+    average_rank = last - (counts.double() - 1) / 2
+    n_pos, n_neg = int(labels.sum()), int((~labels).sum())
+    rank_sum = average_rank[inverse][labels].sum()
+    return float((rank_sum - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
+
+
+def log_loss(labels: Tensor, logits: Tensor) -> float:
+    """Mean negative log-likelihood in nats, from logits: finite at ±100, no clipping constant.
+
+    A constant guess of one half scores ln 2 = 0.693 on any data.
+
+    Args:
+        labels: `[B]`, 0 or 1.
+        logits: `[B]`, log-odds.
+    """
+    labels = _check_labels(labels, logits)
+    return float(F.binary_cross_entropy_with_logits(logits.double(), labels.double()))
+
+
+def rmse(targets: Tensor, predictions: Tensor) -> float:
+    """Root of the mean squared error, `[B]` against `[B]`."""
+    check_same_shape("targets", targets, "predictions", predictions)
+    check_finite("targets", targets)
+    check_finite("predictions", predictions)
+    if targets.numel() == 0:
+        raise ValueError("targets is empty; there is nothing to average")
+    return float((targets.double() - predictions.double()).square().mean().sqrt())
+
+
+def _check_labels(labels: Tensor, scores: Tensor) -> Tensor:
+    check_same_shape("labels", labels, "scores", scores)
+    if labels.dim() != 1 or labels.numel() == 0:
+        raise ValueError(f"labels has shape {tuple(labels.shape)}; it must be [B] with B >= 1")
+    check_finite("labels", labels.double())
+    check_finite("scores", scores)
+    odd = (labels != 0) & (labels != 1)
+    if odd.any():
+        raise ValueError(f"labels contains {float(labels[odd][0])}; it must be 0 or 1")
+    return labels.bool()

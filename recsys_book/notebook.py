@@ -1,0 +1,52 @@
+"""What the set-up cell of every chapter does."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from recsys_book import plots
+
+#: Threads for torch; set to 1 where two notebooks run side by side.
+THREADS_VARIABLE = "RECSYS_BOOK_THREADS"
+
+
+def setup(seed: int = 0) -> torch.device:
+    """Seed everything, set the threads and the figures' style, and choose a device.
+
+    Args:
+        seed: for Python, NumPy and PyTorch.
+
+    Returns:
+        CUDA where there is one, else Apple's MPS, else the CPU. A GPU is optional.
+    """
+    seed_everything(seed)
+    torch.set_num_threads(int(os.environ.get(THREADS_VARIABLE, os.cpu_count() or 1)))
+    plots.use_style()
+    device = best_device()
+    print(
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"recsys-book {version('recsys-book')}, {torch.get_num_threads()} threads, device {device}"
+    )
+    return device
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the three global streams that a notebook may touch."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def best_device() -> torch.device:
+    """CUDA, then MPS, then CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

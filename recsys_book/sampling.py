@@ -1,0 +1,80 @@
+"""Negative samplers: functions of tensors and a torch.Generator, no global randomness.
+
+Implicit feedback holds no "no". A sampler invents them: items that the user has not been seen with,
+taken as if declined.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recsys_book.checks import check_ids, check_positive
+from recsys_book.data.interactions import Interactions
+
+
+class UnseenItems:
+    """Draws, for each user, uniformly from the items the user has not been seen with.
+
+    No trial and error and no loop. Let s_0 < s_1 < … be a user's seen items. Below s_j there are
+    s_j − j unseen ones, so the r-th unseen item (from 0) is r + the number of j with s_j − j <= r,
+    which one binary search finds, for all users of a batch at once.
+
+    Args:
+        seen: the pairs never to be drawn (duplicates are fine).
+
+    Raises:
+        ValueError: a user who has seen the whole catalogue is asked for (no negative exists).
+    """
+
+    def __init__(self, seen: Interactions) -> None:
+        self.n_users, self.n_items = seen.n_users, seen.n_items
+        keys = torch.unique(seen.keys())  # sorted by user, then item
+        user, item = keys // seen.n_items, keys % seen.n_items
+        count = torch.bincount(user, minlength=seen.n_users)
+        self.start = torch.cat([count.new_zeros(1), count.cumsum(0)])[:-1]  # [U]
+        self.n_unseen = seen.n_items - count  # [U]
+        place = torch.arange(len(user), device=user.device) - self.start[user]  # j within its user
+        # Keys that rise with the user, and within a user with the unseen items passed so far.
+        self.passed = user * (seen.n_items + 1) + (item - place)
+
+    def sample(self, users: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` items for each of users `[B]`.
+
+        Returns:
+            `[B, n]` int64, with replacement, each uniform over the user's unseen items.
+        """
+        check_ids("users", users, self.n_users)
+        check_positive("n", n)
+        n_unseen = self.n_unseen[users]  # [B]
+        if len(users) and int(n_unseen.min()) == 0:
+            full = int(users[n_unseen.argmin()])
+            raise ValueError(
+                f"users contains {full}, who has been seen with all {self.n_items} items; "
+                "there is no negative to draw"
+            )
+        uniform = torch.rand(
+            len(users), n, generator=generator, dtype=torch.float64, device=users.device
+        )
+        rank = (uniform * n_unseen[:, None]).long()  # [B, n] which unseen item, from 0
+        query = users[:, None] * (self.n_items + 1) + rank
+        passed = torch.searchsorted(self.passed, query, right=True) - self.start[users][:, None]
+        return rank + passed
+
+
+def with_negatives(
+    users: Tensor, items: Tensor, unseen: UnseenItems, n: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn B observed pairs into B(1 + n) labelled examples, `n` uniform negatives each.
+
+    Returns:
+        users, items, labels, each `[B (1 + n)]`; labels are float, the B positives first.
+    """
+    negatives = unseen.sample(users, n, generator)  # [B, n]
+    labels = torch.zeros(len(users) * (1 + n), device=users.device)
+    labels[: len(users)] = 1
+    return (
+        torch.cat([users, users.repeat_interleave(n)]),
+        torch.cat([items, negatives.flatten()]),
+        labels,
+    )

@@ -1,0 +1,198 @@
+"""The training loop, to be read in one sitting."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+Batch = tuple[Tensor, ...]
+
+
+@dataclass
+class History:
+    """What happened in training, one entry per finished epoch.
+
+    Attributes:
+        loss: mean training loss of each epoch.
+        score: `validate(model)` after each epoch; empty without a `validate`.
+        seconds: how long each epoch took, validation included.
+        best_epoch: the epoch (from 0) whose weights the model now carries; −1 before the first.
+        best_score: its score.
+        finished: False while epochs remain, as in the checkpoint of an interrupted run.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    score: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    best_epoch: int = -1
+    best_score: float = -math.inf
+    finished: bool = False
+
+
+def fit(
+    model: nn.Module,
+    batches: Callable[[int, torch.Generator], Iterable[Batch]],
+    loss: Callable[[nn.Module, Batch], Tensor],
+    optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+    *,
+    validate: Callable[[nn.Module], float] | None,
+    max_epochs: int,
+    patience: int | None,
+    seed: int = 0,
+    schedules: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
+    clip_norm: float | None = None,
+    amp: bool = False,
+    checkpoint: str | os.PathLike | None = None,
+) -> History:
+    """Train until `validate` stops improving, and leave the best weights in the model.
+
+    An epoch depends on nothing but the seed, its number and the weights it starts from. That is
+    why a run that was killed and started again ends with the same weights as one that was not.
+
+    Args:
+        model: trained in place.
+        batches: `batches(epoch, generator)` yields the batches of one epoch, tuples of tensors.
+        loss: `loss(model, batch)` is a scalar tensor.
+        optimizers: one, or several that all step on the same loss.
+        validate: a figure to maximize, measured after every epoch in eval mode without gradients.
+            None keeps the last weights: there is nothing to choose by.
+        max_epochs: stop after this many at the latest.
+        patience: stop after this many epochs without a better score; None never stops early.
+        seed: decides every random draw in here.
+        schedules: learning-rate schedules, stepped once an epoch.
+        clip_norm: limit of the gradient's norm over all parameters, or None.
+        amp: mixed precision through torch.amp; takes effect on a CUDA device only.
+        checkpoint: a file, rewritten after every epoch. When it exists, training goes on from it.
+
+    Returns:
+        the History; the model carries the weights of `history.best_epoch`.
+
+    Raises:
+        ValueError: a loss or a score that is not finite, a checkpoint of another run, an argument
+            out of range.
+    """
+    if isinstance(optimizers, torch.optim.Optimizer):
+        optimizers = [optimizers]
+    if max_epochs < 1 or (patience is not None and patience < 1):
+        raise ValueError(f"max_epochs is {max_epochs} and patience {patience}; both must be >= 1")
+    device = next(model.parameters()).device
+    amp = amp and device.type == "cuda"
+    scaler = torch.amp.GradScaler("cuda", enabled=amp)
+    stateful = [*optimizers, *schedules, scaler]
+    history, best_weights = History(), copy.deepcopy(model.state_dict())
+    if checkpoint is not None and Path(checkpoint).exists():
+        history, best_weights = _resume(Path(checkpoint), model, stateful, seed)
+
+    bar = tqdm(total=max_epochs, initial=len(history.loss), unit="epoch", delay=1, leave=False)
+    while not history.finished and len(history.loss) < max_epochs:
+        epoch, start = len(history.loss), time.perf_counter()
+        with _seeded(seed, epoch, device) as generator:
+            model.train()
+            losses = []
+            for batch in batches(epoch, generator):
+                for optimizer in optimizers:
+                    optimizer.zero_grad()
+                with torch.autocast(device.type, enabled=amp):
+                    value = loss(model, batch)
+                scaler.scale(value).backward()
+                if clip_norm is not None:
+                    for optimizer in optimizers:
+                        scaler.unscale_(optimizer)
+                    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                for optimizer in optimizers:
+                    scaler.step(optimizer)
+                scaler.update()
+                losses.append(value.detach())
+            for schedule in schedules:
+                schedule.step()
+            history.loss.append(_mean_loss(losses, epoch))
+            history.score += _score(model, validate, epoch)
+
+        if validate is None or history.score[-1] > history.best_score:
+            history.best_epoch = epoch
+            history.best_score = history.score[-1] if validate else -math.inf
+            best_weights = copy.deepcopy(model.state_dict())
+        waited = epoch - history.best_epoch
+        history.finished = epoch + 1 == max_epochs or (patience is not None and waited >= patience)
+        history.seconds.append(time.perf_counter() - start)
+        if checkpoint is not None:
+            _save(Path(checkpoint), model, stateful, seed, history, best_weights)
+        bar.set_postfix_str(f"loss {history.loss[-1]:.4f}, best {history.best_score:.4f}")
+        bar.update()
+    bar.close()
+    model.load_state_dict(best_weights)
+    return history
+
+
+@contextmanager
+def _seeded(seed: int, epoch: int, device: torch.device):
+    """A generator for the epoch; dropout's global stream is seeded too and put back after."""
+    number = seed * 1_000_003 + epoch
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(number)
+        yield torch.Generator(device).manual_seed(number)
+
+
+def _mean_loss(losses: list[Tensor], epoch: int) -> float:
+    if not losses:
+        raise ValueError(f"batches yielded nothing in epoch {epoch}; it must yield a batch")
+    values = torch.stack(losses)
+    if not torch.isfinite(values).all():
+        first = int((~torch.isfinite(values)).nonzero()[0])
+        raise ValueError(f"loss is {float(values[first])} in epoch {epoch}, batch {first}")
+    return float(values.mean())
+
+
+@torch.no_grad()
+def _score(model: nn.Module, validate: Callable | None, epoch: int) -> list[float]:
+    if validate is None:
+        return []
+    model.eval()
+    score = float(validate(model))
+    if math.isnan(score):
+        raise ValueError(f"validate returned NaN after epoch {epoch}; it must be a number")
+    return [score]
+
+
+def _save(path: Path, model, stateful, seed, history: History, best_weights) -> None:
+    """Write beside the old checkpoint, then swap: a kill in between leaves the old one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    state = {
+        "seed": seed,
+        "history": asdict(history),
+        "model": model.state_dict(),
+        "best": best_weights,
+        "stateful": [s.state_dict() for s in stateful],
+    }
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _resume(path: Path, model, stateful, seed) -> tuple[History, dict]:
+    try:
+        state = torch.load(path, weights_only=True, map_location=next(model.parameters()).device)
+        history = History(**state["history"])
+    except Exception as error:
+        raise ValueError(f"checkpoint {path} cannot be read ({error}); delete it to start anew")
+    if state["seed"] != seed:
+        raise ValueError(f"checkpoint {path} has seed {state['seed']}, not {seed}: another run's")
+    if len(state["stateful"]) != len(stateful):
+        raise ValueError(f"checkpoint {path} has other optimizers or schedules: another run's")
+    try:
+        model.load_state_dict(state["model"])
+        for target, saved in zip(stateful, state["stateful"], strict=True):
+            target.load_state_dict(saved)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"checkpoint {path} is of another model or optimizer: {error}") from error
+    return history, state["best"]

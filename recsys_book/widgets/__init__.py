@@ -1,0 +1,5 @@
+"""Widgets that stay alive in the rendered page, with no kernel behind them."""
+
+from recsys_book.widgets.frames import Frames
+
+__all__ = ["Frames"]

@@ -1,0 +1,287 @@
+// Frames: shows one of many ready-made pictures, chosen by native controls.
+// State (see frames.py): data, offsets, axes, alts, captions, picture, lut, title, index, interval.
+
+let serial = 0;
+
+function bytes(view) {
+  // A DataView from the widget manager, in Jupyter and in the static page alike.
+  return view.buffer ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(view);
+}
+
+function element(tag, attributes = {}, children = []) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function frameNumber(axes, index) {
+  return index.reduce((number, i, axis) => number * axes[axis].labels.length + i, 0);
+}
+
+// ------------------------------------------------------------ drawing arrays
+
+class ArrayPicture {
+  constructor(model, title) {
+    this.model = model;
+    this.canvas = element("canvas", { role: "img", class: "rb-picture" });
+    this.node = this.canvas;
+    this.number = 0;
+    this.lut = bytes(model.get("lut"));
+    this.canvas.setAttribute("aria-label", title);
+  }
+
+  show(number, alt) {
+    this.number = number;
+    this.canvas.setAttribute("aria-label", alt);
+    this.draw();
+  }
+
+  draw() {
+    const p = this.model.get("picture");
+    const available = this.canvas.parentElement ? this.canvas.parentElement.clientWidth : 0;
+    if (!available) return;
+    const n = p.panels.length;
+    const left = p.y_label || p.extent ? 42 : 8, right = 10, gap = 18;
+    const top = p.panels.some((t) => t) ? 26 : 8;
+    const legend = p.legend.some((t) => t);
+    const bottom = (p.extent ? 18 : 4) + (p.x_label ? 20 : 0) + (legend ? 30 : 0);
+    // A panel is at most 300 px wide; rows of panels never overflow a phone.
+    const width = Math.min(available, left + right + n * 300 + (n - 1) * gap);
+    const side = (width - left - right - (n - 1) * gap) / n;
+    const tall = (side * p.height) / p.width;
+    const height = top + tall + bottom;
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.canvas.style.width = `${width}px`;
+    this.canvas.style.height = `${height}px`;
+
+    const c = this.canvas.getContext("2d");
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const ink = getComputedStyle(this.canvas).color;
+    c.font = "13px system-ui, sans-serif";
+    c.textBaseline = "middle";
+    for (let panel = 0; panel < n; panel++) {
+      const x = left + panel * (side + gap);
+      c.imageSmoothingEnabled = p.smooth;
+      c.drawImage(this.cells(panel), x, top, side, tall);
+      c.strokeStyle = ink;
+      c.lineWidth = 1;
+      c.strokeRect(x + 0.5, top + 0.5, side - 1, tall - 1);
+      c.fillStyle = ink;
+      c.textAlign = "center";
+      c.fillText(p.panels[panel], x + side / 2, top / 2, side + gap);
+      if (p.x_label) c.fillText(p.x_label, x + side / 2, top + tall + (p.extent ? 26 : 12), side);
+      if (p.extent) this.ticks(c, p.extent, x, top, side, tall, panel === 0);
+      for (const point of p.points) this.point(c, p.extent, point, x, top, side, tall);
+    }
+    if (p.y_label) {
+      c.save();
+      c.translate(10, top + tall / 2);
+      c.rotate(-Math.PI / 2);
+      c.fillStyle = ink;
+      c.textAlign = "center";
+      c.fillText(p.y_label, 0, 0, tall);
+      c.restore();
+    }
+    if (legend) this.legend(c, p.legend, ink, left, height - 14, Math.min(180, width - left - right - 160));
+  }
+
+  cells(panel) {
+    const { height, width } = this.model.get("picture");
+    const start = this.model.get("offsets")[this.number] + panel * height * width;
+    const values = bytes(this.model.get("data")).subarray(start, start + height * width);
+    const image = new ImageData(width, height);
+    for (let row = 0; row < height; row++) {
+      for (let column = 0; column < width; column++) {
+        const colour = 3 * values[(height - 1 - row) * width + column]; // row 0 at the bottom
+        const at = 4 * (row * width + column);
+        image.data.set([this.lut[colour], this.lut[colour + 1], this.lut[colour + 2], 255], at);
+      }
+    }
+    const small = element("canvas");
+    small.width = width;
+    small.height = height;
+    small.getContext("2d").putImageData(image, 0, 0);
+    return small;
+  }
+
+  ticks(c, [x0, x1, y0, y1], x, top, side, tall, first) {
+    c.textAlign = "left";
+    c.fillText(String(x0), x, top + tall + 10);
+    c.textAlign = "right";
+    c.fillText(String(x1), x + side, top + tall + 10);
+    if (!first) return;
+    c.fillText(String(y1), x - 5, top + 8);
+    c.fillText(String(y0), x - 5, top + tall - 8);
+  }
+
+  point(c, [x0, x1, y0, y1], point, x, top, side, tall) {
+    const px = x + (side * (point.x - x0)) / (x1 - x0);
+    const py = top + tall * (1 - (point.y - y0) / (y1 - y0));
+    c.beginPath();
+    c.arc(px, py, 11, 0, 2 * Math.PI);
+    c.fillStyle = point.dark ? "#111" : "#fff";
+    c.fill();
+    c.lineWidth = 2;
+    c.strokeStyle = point.dark ? "#fff" : "#111";
+    c.stroke();
+    c.fillStyle = point.dark ? "#fff" : "#111";
+    c.textAlign = "center";
+    c.fillText(point.text, px, py + 1);
+  }
+
+  legend(c, [low, high], ink, left, y, length) {
+    c.fillStyle = ink;
+    c.textAlign = "left";
+    c.fillText(low, left, y);
+    const x = left + c.measureText(low).width + 8;
+    for (let i = 0; i < length; i++) {
+      const colour = 3 * Math.round((255 * i) / Math.max(1, length - 1));
+      c.fillStyle = `rgb(${this.lut[colour]},${this.lut[colour + 1]},${this.lut[colour + 2]})`;
+      c.fillRect(x + i, y - 6, 1.5, 12);
+    }
+    c.strokeStyle = ink;
+    c.lineWidth = 1;
+    c.strokeRect(x, y - 6, length, 12);
+    c.fillStyle = ink;
+    c.fillText(high, x + length + 8, y);
+  }
+}
+
+// ------------------------------------------------------------ showing images
+
+class ImagePicture {
+  constructor(model, title) {
+    this.model = model;
+    this.urls = [];
+    this.node = element("img", { class: "rb-picture rb-image", alt: title, draggable: "false" });
+  }
+
+  show(number, alt) {
+    if (!this.urls[number]) {
+      const [start, end] = this.model.get("offsets").slice(number, number + 2);
+      const data = bytes(this.model.get("data")).slice(start, end);
+      this.urls[number] = URL.createObjectURL(new Blob([data], { type: this.model.get("picture").media_type }));
+    }
+    this.node.src = this.urls[number];
+    this.node.alt = alt;
+  }
+
+  draw() {}
+
+  free() {
+    this.urls.forEach((url) => url && URL.revokeObjectURL(url));
+  }
+}
+
+// ------------------------------------------------------------ the widget
+
+function control(axis, value, id, choose) {
+  const label = element("label", { for: id, class: "rb-label" }, [axis.name]);
+  const last = axis.labels.length - 1;
+  if (axis.select) {
+    const options = axis.labels.map((text, i) => element("option", { value: i }, [text]));
+    const input = element("select", { id, class: "rb-select" }, options);
+    input.value = value;
+    input.addEventListener("change", () => choose(Number(input.value)));
+    return { nodes: [label, input], set: (i) => (input.value = i) };
+  }
+  const input = element("input", { id, type: "range", min: 0, max: last, step: 1, class: "rb-range" });
+  const output = element("output", { for: id, class: "rb-value" });
+  const set = (i) => {
+    input.value = i;
+    input.setAttribute("aria-valuetext", axis.labels[i]);
+    output.textContent = axis.labels[i];
+  };
+  set(value);
+  input.addEventListener("input", () => choose(Number(input.value)));
+  return { nodes: [label, input, output], set };
+}
+
+function render({ model, el }) {
+  const axes = model.get("axes"), alts = model.get("alts"), captions = model.get("captions");
+  const title = model.get("title");
+  const id = `rb-frames-${++serial}`;
+  const Picture = model.get("picture").kind === "array" ? ArrayPicture : ImagePicture;
+  const picture = new Picture(model, title);
+  const caption = element("p", { class: "rb-caption" });
+  const spoken = element("div", { class: "rb-spoken", "aria-live": "polite" });
+  let timer = null;
+
+  const choose = (axis, i) => {
+    const index = [...model.get("index")];
+    index[axis] = i;
+    model.set("index", index);
+    model.save_changes();
+  };
+  const controls = axes.map((axis, a) =>
+    control(axis, model.get("index")[a], `${id}-${a}`, (i) => { stop(); choose(a, i); }));
+
+  // The play button moves the last slider there is.
+  const moving = axes.map((axis) => !axis.select).lastIndexOf(true);
+  const play = element("button", { type: "button", class: "rb-play" });
+  const label = (playing) => {
+    play.textContent = playing ? "❚❚ Pause" : "▶ Play";
+    play.setAttribute("aria-label", `${playing ? "Pause" : "Play"}: ${title}`);
+  };
+  const stop = () => {
+    if (timer === null) return;
+    clearInterval(timer);
+    timer = null;
+    label(false);
+    show();
+  };
+  const step = () => {
+    const next = model.get("index")[moving] + 1;
+    if (next >= axes[moving].labels.length) stop();
+    else choose(moving, next);
+  };
+  play.addEventListener("click", () => {
+    if (timer !== null) return stop();
+    if (model.get("index")[moving] === axes[moving].labels.length - 1) choose(moving, 0);
+    label(true);
+    timer = setInterval(step, model.get("interval"));
+  });
+  label(false);
+
+  let shown = false;
+  const show = () => {
+    const index = model.get("index");
+    controls.forEach((c, a) => c.set(index[a]));
+    const number = frameNumber(axes, index);
+    picture.show(number, alts[number]);
+    caption.textContent = captions[number] || "";
+    caption.hidden = !captions.length;
+    // Announced on change, not while playing (a flood) and not on load.
+    if (shown && timer === null) spoken.textContent = alts[number];
+    shown = true;
+  };
+
+  const rows = controls.map((c) => element("div", { class: "rb-row" }, c.nodes));
+  if (moving >= 0) rows[moving].append(play);
+  const stage = element("div", { class: "rb-stage" }, [picture.node]);
+  const group = element("div", { class: "rb-frames", role: "group", "aria-label": title },
+    [element("p", { class: "rb-title" }, [title]), ...rows, stage, caption, spoken]);
+  el.append(group);
+
+  model.on("change:index", show);
+  const resized = new ResizeObserver(() => picture.draw());
+  resized.observe(stage);
+  // The ink of the canvas follows the page's theme.
+  const themed = new MutationObserver(() => picture.draw());
+  for (const node of [document.documentElement, document.body])
+    themed.observe(node, { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class"] });
+  show();
+
+  return () => {
+    stop();
+    model.off("change:index", show);
+    resized.disconnect();
+    themed.disconnect();
+    if (picture.free) picture.free();
+  };
+}
+
+export default { render };

@@ -1,0 +1,1 @@
+"""The chapters' experiments: what is too long for a cell, one file a chapter."""

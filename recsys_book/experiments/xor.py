@@ -1,0 +1,210 @@
+"""Experiments of chapter 01: XOR, parity, and what a dot product can and cannot do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from sklearn.manifold import TSNE
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recsys_book.layers import MLP
+
+
+def train_together(
+    models: Sequence[nn.Module],
+    loss: Callable[[nn.Module], Tensor],
+    *,
+    steps: int = 600,
+    lr: float = 0.05,
+    watch: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Train copies of a model side by side, each as if it were alone.
+
+    Adam scales every parameter by that parameter's own history, and the copies share no parameter:
+    the gradient of the summed loss is each copy's own gradient.
+
+    Args:
+        models: the copies, differently initialized.
+        loss: `loss(model)` on the whole (small) data set.
+        steps: of Adam.
+        lr: learning rate.
+        watch: called with the step's number before each step, and once after the last.
+
+    Returns:
+        `[number of models]` final losses.
+    """
+    optimizer = torch.optim.Adam([p for model in models for p in model.parameters()], lr=lr)
+    for step in range(steps):
+        if watch is not None:
+            watch(step)
+        total = sum(loss(model) for model in models)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    if watch is not None:
+        watch(steps)
+    with torch.no_grad():
+        return torch.stack([loss(model) for model in models])
+
+
+def seeded(make: Callable[[], nn.Module], seeds: Sequence[int]) -> list[nn.Module]:
+    """One model per seed; the global stream is put back afterwards."""
+    models = []
+    with torch.random.fork_rng():
+        for seed in seeds:
+            torch.manual_seed(seed)
+            models.append(make())
+    return models
+
+
+# ---------------------------------------------------------------- learning a dot product
+
+
+def dot_product_examples(n: int, dim: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pairs of random vectors and their dot product, scaled to standard deviation 1.
+
+    Returns:
+        inputs `[n, 2 dim]` (the two vectors, concatenated) and targets `[n]`.
+    """
+    p, q = torch.randn(2, n, dim, generator=generator)
+    return torch.cat([p, q], dim=1), (p * q).sum(1) / math.sqrt(dim)
+
+
+def learn_dot_product(
+    width: int,
+    n_examples: int,
+    *,
+    dim: int = 16,
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int = 2_000,
+    batch_size: int = 256,
+    lr: float = 3e-3,
+) -> list[float]:
+    """How far an MLP with two hidden layers stays from the dot product it is shown.
+
+    After Rendle, Krichene, Zhang, Anderson: Neural Collaborative Filtering vs. Matrix
+    Factorization Revisited. RecSys 2020, https://doi.org/10.1145/3383313.3412488, section 4. Their
+    target carries noise; this one carries none, which is easier for the MLP.
+
+    Args:
+        width: of both hidden layers.
+        n_examples: size of the training set.
+        dim: length of the two vectors.
+        seeds: of data, initialization and batches.
+        steps: of Adam, with a cosine schedule to zero; the same for every size of training set.
+        batch_size: examples a step.
+        lr: highest learning rate.
+
+    Returns:
+        RMSE on 10,000 fresh examples, one per seed. Always answering the mean gives 1.0; the dot
+        product itself 0.
+    """
+    errors = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        inputs, targets = dot_product_examples(n_examples, dim, generator)
+        [model] = seeded(lambda: MLP(2 * dim, (width, width)), [seed])
+        optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(steps):
+            rows = torch.randint(n_examples, (batch_size,), generator=generator)
+            error = F.mse_loss(model(inputs[rows]).squeeze(-1), targets[rows])
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+            schedule.step()
+        fresh, truth = dot_product_examples(10_000, dim, generator)
+        with torch.no_grad():
+            errors.append(float(F.mse_loss(model(fresh).squeeze(-1), truth).sqrt()))
+    return errors
+
+
+# ---------------------------------------------------------------- rank and sign rank
+
+
+def best_values(table: Tensor, dim: int) -> Tensor:
+    """The matrix of rank `dim` nearest to `table` in squared error (Eckart and Young 1936)."""
+    u, s, vh = torch.linalg.svd(table)
+    return u[:, :dim] * s[:dim] @ vh[:dim]
+
+
+def learned_signs(
+    tables: Tensor, dims: Sequence[int], *, restarts: int = 8, steps: int = 1_500, seed: int = 0
+) -> Tensor:
+    """Factorize for the signs alone: logistic loss on P Q^T, for every table and dimension at once.
+
+    Args:
+        tables: `[T, n, n]` of ±1.
+        dims: dimensions to try.
+        restarts: random starts; the one with the fewest wrong signs is kept.
+        steps: of Adam.
+        seed: of the starts.
+
+    Returns:
+        `[T, len(dims), n, n]` of ±1: the signs of the best start. A wrong sign here may be a
+        failure of training; a right table is proof that `dim` suffices.
+    """
+    n_tables, n, _ = tables.shape
+    width = max(dims)
+    generator = torch.Generator().manual_seed(seed)
+    shape = (n_tables, len(dims), restarts, n, width)
+    p, q = (0.5 * torch.randn(shape, generator=generator) for _ in range(2))
+    used = torch.arange(width) < torch.tensor(dims)[:, None]  # [len(dims), width]
+    used = used[None, :, None, None, :].float()
+    p.requires_grad_(), q.requires_grad_()
+    target = tables[:, None, None]  # [T, 1, 1, n, n]
+    scores = lambda: (p * used) @ (q * used).transpose(-1, -2)
+    optimizer = torch.optim.Adam([p, q], lr=0.05)
+    for _ in range(steps):
+        loss = F.softplus(-target * scores()).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        signs = torch.where(scores() > 0, 1.0, -1.0)
+    best = (signs != target).sum((-1, -2)).argmin(dim=2)  # [T, len(dims)]
+    return signs.gather(2, best[..., None, None, None].expand(-1, -1, 1, n, n)).squeeze(2)
+
+
+# ---------------------------------------------------------------- the map
+
+
+def hidden_maps(snapshots: Sequence[Tensor], *, perplexity: float = 30, seed: int = 0) -> list:
+    """t-SNE maps of one set of points at successive steps of training, made to be compared.
+
+    The last step is laid out first; each earlier one starts from the map of its successor, so that
+    points move and do not jump.
+
+    Args:
+        snapshots: hidden representations `[n, D]`, in the order of training.
+        perplexity: of t-SNE, about how many neighbours each point looks at.
+        seed: of t-SNE.
+
+    Returns:
+        arrays `[n, 2]`, in the order of training.
+    """
+    maps, start = [], "pca"
+    for snapshot in reversed(snapshots):
+        tsne = TSNE(perplexity=perplexity, init=start, random_state=seed, max_iter=500)
+        start = tsne.fit_transform(snapshot.double().numpy())
+        maps.append(start)
+        # t-SNE expects its start to be small: the same scale as its own PCA start.
+        start = start / start[:, 0].std() * 1e-4
+    return maps[::-1]
+
+
+def neighbour_purity(points: Tensor, labels: Tensor, k: int = 10) -> float:
+    """Share of each point's k nearest neighbours that carry its label, the mean over points.
+
+    Args:
+        points: `[n, D]`.
+        labels: `[n]`.
+        k: neighbours looked at.
+    """
+    nearest = NearestNeighbors(n_neighbors=k + 1).fit(points.numpy())
+    found = nearest.kneighbors(return_distance=False, n_neighbors=k)  # [n, k], self left out
+    return float((labels[torch.from_numpy(found)] == labels[:, None]).float().mean())

@@ -1,0 +1,57 @@
+"""Chapter 01's larger sweeps on made-up data: parity by dimension, and learning a dot product."""
+
+from __future__ import annotations
+
+import torch
+
+from recsys_book.data.toys import parity
+from recsys_book.experiments.xor import learn_dot_product, seeded, train_together
+from recsys_book.layers import MLP
+from recsys_book.losses import bce
+from recsys_book.metrics import log_loss
+from recsys_book.models.factorization_machine import FactorizationMachine
+from recsys_book.reproduce.record import Run
+
+NAME = "xor"
+PARITY_DIMS, PARITY_SEEDS = (2, 4, 8, 16, 32, 64), (0, 1, 2, 3, 4)
+WIDTHS, SIZES, SEEDS = (16, 64, 256), (500, 2_000, 8_000, 32_000, 128_000), (0, 1, 2)
+
+
+def parity_by_dim(dims=PARITY_DIMS, seeds=PARITY_SEEDS, steps: int = 1_000) -> dict:
+    """Lowest log-loss that a factorization machine, and an MLP, ever reach on three-way parity.
+
+    Returns:
+        {"fm": {dim: [lowest log-loss per seed]}, "mlp": [final log-loss per seed]}.
+    """
+    corners, labels = parity(3)
+    lowest = {}
+    for dim in dims:
+        models = seeded(lambda: FactorizationMachine([2, 2, 2], dim, init_std=0.5), seeds)  # noqa: B023
+        best = [float("inf")] * len(models)
+
+        def watch(step, models=models, best=best):
+            with torch.no_grad():
+                now = [log_loss(labels, model(corners)) for model in models]
+            best[:] = [min(b, n) for b, n in zip(best, now, strict=True)]
+
+        train_together(models, lambda m: bce(m(corners), labels), steps=steps, watch=watch)
+        lowest[dim] = best
+    mlps = seeded(lambda: MLP(3, (16,)), seeds)
+    x = corners.float()
+    train_together(mlps, lambda m: bce(m(x).squeeze(-1), labels), steps=steps)
+    with torch.no_grad():
+        final = [log_loss(labels, m(x).squeeze(-1)) for m in mlps]
+    return {"fm": lowest, "mlp": final}
+
+
+def main() -> None:
+    """Run it all, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    figures = {"parity": parity_by_dim(), "dot_product": []}
+    print("parity:", figures["parity"])
+    for width in WIDTHS:
+        for n in SIZES:
+            errors = learn_dot_product(width, n, seeds=SEEDS, steps=6_000)
+            figures["dot_product"].append({"width": width, "n_examples": n, "rmse": errors})
+            print(f"dot product, width {width}, {n:,} examples: RMSE {errors}")
+    print("written to", run.write(figures))

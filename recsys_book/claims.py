@@ -125,5 +125,5 @@ def claim(
 def _number(value: float, digits: int) -> str:
     """Fixed decimals; a power of ten where those would show nothing but zeros."""
     if value != 0 and abs(value) < 0.5 * 10**-digits:
-        return f"{value:.1e}"
+        return f"{value:.1e}".replace("-", "−")
     return f"{value:,.{digits}f}".replace("-", "−")

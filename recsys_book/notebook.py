@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import inspect
 import os
 import platform
 import random
@@ -9,6 +11,9 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 from recsys_book import plots
 
@@ -39,7 +44,7 @@ def setup(seed: int = 0) -> torch.device:
 def seed_everything(seed: int) -> None:
     """Seed the three global streams that a notebook may touch."""
     random.seed(seed)
-    np.random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 — a reader's own cells may use the old stream
     torch.manual_seed(seed)
 
 
@@ -50,3 +55,24 @@ def best_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+class Source:
+    """The source of a class or function, folded until it is wanted."""
+
+    def __init__(self, thing) -> None:
+        self.name, self.code = thing.__name__, inspect.getsource(thing)
+
+    def __repr__(self) -> str:
+        return self.code
+
+    def _repr_html_(self) -> str:
+        # Pygments' own classes: the book's theme colours them, other places show them plain.
+        code = highlight(self.code, PythonLexer(), HtmlFormatter(cssclass="highlight"))
+        summary = f"The code: <code>{html.escape(self.name)}</code>"
+        return f'<details class="book-source"><summary>{summary}</summary>{code}</details>'
+
+
+def source(thing) -> Source:
+    """Show the source of a class or function as it runs, folded."""
+    return Source(thing)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 import torch
 from matplotlib.figure import Figure
@@ -98,6 +99,41 @@ def show(figure: Figure, alt: str) -> Picture:
         raise ValueError("alt is empty; say in a sentence what the figure shows")
     width = round(figure.get_size_inches()[0] * 100)
     return Picture(to_png(figure, dpi=200), alt, width)
+
+
+def sign_table(
+    table: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str = "",
+    ax: plt.Axes | None = None,
+) -> Figure:
+    """A small table of likes (+) and dislikes (−), in colour and in signs.
+
+    Args:
+        table: `[rows, columns]`; above 0 is a like.
+        rows: names of the rows.
+        columns: names of the columns.
+        title: over the table.
+        ax: where to draw; a new figure by default.
+    """
+    table = np.asarray(table)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(1.5 + 1.5 * len(columns), 0.9 + 0.75 * len(rows)))
+    for i, j in np.ndindex(*table.shape):
+        like = table[i, j] > 0
+        color = PALETTE["orange"] if like else PALETTE["blue"]
+        ax.add_patch(plt.Rectangle((j, i), 1, 1, facecolor=color + "55", edgecolor="white", lw=3))
+        text = "+  likes" if like else "−  dislikes"
+        ax.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=11)
+    ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0), title=title)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    ax.tick_params(length=0)
+    ax.xaxis.tick_top()
+    ax.grid(False)
+    sns.despine(ax=ax, left=True, bottom=True)
+    return ax.figure
 
 
 # ---------------------------------------------------------------- architecture diagrams
@@ -220,6 +256,8 @@ def _draw(boxes: Mapping[str, Box], arrows, title: str) -> Figure:
         tail = (a.x * wide + side * 0.46 * wide, a.y * high + up * half)
         head = (b.x * wide - side * 0.46 * wide, b.y * high - up * half)
         ax.add_patch(
-            FancyArrowPatch(tail, head, arrowstyle="-|>", mutation_scale=11, color="#444444", lw=1.1)
+            FancyArrowPatch(
+                tail, head, arrowstyle="-|>", mutation_scale=11, color="#444444", lw=1.1
+            )
         )
     return figure

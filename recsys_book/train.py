@@ -184,7 +184,9 @@ def _resume(path: Path, model, stateful, seed) -> tuple[History, dict]:
         state = torch.load(path, weights_only=True, map_location=next(model.parameters()).device)
         history = History(**state["history"])
     except Exception as error:
-        raise ValueError(f"checkpoint {path} cannot be read ({error}); delete it to start anew")
+        raise ValueError(
+            f"checkpoint {path} cannot be read ({error}); delete it to start anew"
+        ) from error
     if state["seed"] != seed:
         raise ValueError(f"checkpoint {path} has seed {state['seed']}, not {seed}: another run's")
     if len(state["stateful"]) != len(stateful):

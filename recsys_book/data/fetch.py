@@ -69,7 +69,7 @@ def find(dataset: str, file: RemoteFile, *, download: bool = True) -> Path:
         if folder is not None and (folder / file.name).is_file():
             file.check(folder / file.name)
             return folder / file.name
-    problems = ["not asked to download"]
+    problems = ["no address, as downloading was not asked for"]
     if download:
         folder = _writable(cache_folder(dataset), file)
         problems = []
@@ -82,7 +82,7 @@ def find(dataset: str, file: RemoteFile, *, download: bool = True) -> Path:
     raise DataUnavailable(
         f"{file.name} of data set {dataset!r} was not found. "
         f"Looked in {_mirror_note(dataset)} and {cache_folder(dataset)}; "
-        f"tried {'; '.join(problems) or 'no address'}. "
+        f"tried {'; '.join(problems) or 'no address (none is known)'}. "
         f"Put the file in a folder <somewhere>/{dataset}/ and set {MIRROR_VARIABLE}=<somewhere>."
     )
 

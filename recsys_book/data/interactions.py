@@ -60,6 +60,12 @@ class Interactions:
         kept = {k: v[rows] if isinstance(v, Tensor) else v for k, v in columns.items()}
         return Interactions(**kept)
 
+    def to(self, device: torch.device | str) -> Interactions:
+        """The same interactions with every tensor on `device`."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in columns.items()}
+        return Interactions(**moved)
+
     def item_counts(self) -> Tensor:
         """`[N]` int64: how often each item occurs, its popularity."""
         return torch.bincount(self.item, minlength=self.n_items)

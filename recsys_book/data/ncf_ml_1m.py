@@ -110,8 +110,10 @@ def draw_one_per_user(interactions: Interactions, seed: int) -> Tensor:
         raise ValueError("interactions must be sorted by user")
     counts = interactions.user_counts()
     if int(counts.min()) < 2:
-        raise ValueError(f"user {int(counts.argmin())} has {int(counts.min())} interactions; "
-                         "one for validation and one for training are needed")
+        raise ValueError(
+            f"user {int(counts.argmin())} has {int(counts.min())} interactions; "
+            "one for validation and one for training are needed"
+        )
     uniform = torch.from_numpy(np.random.RandomState(seed).random_sample(interactions.n_users))
     start = counts.cumsum(0) - counts
     chosen = torch.zeros(len(interactions), dtype=torch.bool)
@@ -152,9 +154,7 @@ def _check_train(path: Path) -> None:
         )
 
 
-TRAIN = RemoteFile(
-    "ml-1m.train.rating", _authors_addresses("ml-1m.train.rating"), _check_train
-)
+TRAIN = RemoteFile("ml-1m.train.rating", _authors_addresses("ml-1m.train.rating"), _check_train)
 TEST = RemoteFile(
     "ml-1m.test.rating",
     _authors_addresses("ml-1m.test.rating"),

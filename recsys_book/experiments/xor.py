@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recsys_book.data.toys import xor
 from recsys_book.layers import MLP
+from recsys_book.losses import bce
 
 
 def train_together(
@@ -80,14 +84,14 @@ def learn_dot_product(
     *,
     dim: int = 16,
     seeds: Sequence[int] = (0, 1, 2),
-    steps: int = 2_000,
+    steps: int = 1_500,
     batch_size: int = 256,
     lr: float = 3e-3,
 ) -> list[float]:
     """How far an MLP with two hidden layers stays from the dot product it is shown.
 
     After Rendle, Krichene, Zhang, Anderson: Neural Collaborative Filtering vs. Matrix
-    Factorization Revisited. RecSys 2020, https://doi.org/10.1145/3383313.3412488, section 4. Their
+    Factorization Revisited. RecSys 2020, https://doi.org/10.1145/3383313.3412488. Their
     target carries noise; this one carries none, which is easier for the MLP.
 
     Args:
@@ -208,3 +212,111 @@ def neighbour_purity(points: Tensor, labels: Tensor, k: int = 10) -> float:
     nearest = NearestNeighbors(n_neighbors=k + 1).fit(points.numpy())
     found = nearest.kneighbors(return_distance=False, n_neighbors=k)  # [n, k], self left out
     return float((labels[torch.from_numpy(found)] == labels[:, None]).float().mean())
+
+
+def straight_cut(points: Tensor, labels: Tensor) -> float:
+    """Accuracy of the best straight cut (logistic regression), fitted on even rows, scored on odd.
+
+    Args:
+        points: `[n, D]`, the rows of each group in random order.
+        labels: `[n]`.
+    """
+    x, y = points.numpy(), labels.numpy()
+    cut = LogisticRegression(C=100, max_iter=2_000).fit(x[::2], y[::2])
+    return float(cut.score(x[1::2], y[1::2]))
+
+
+# ---------------------------------------------------------------- boundaries over training
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """What networks of several widths think of the plane while they learn XOR.
+
+    Attributes:
+        widths: W hidden widths.
+        steps: S steps at which pictures were taken.
+        probability: `[W, S, G, G]` predicted chance of a like on a grid from −0.5 to 1.5 (row:
+            film, column: user), of the seed that ends with the lowest loss.
+        loss: `[W, S]` its log-loss at each picture.
+        right: `[W, S]` how many of the four cells it has right.
+        final: `[W, seeds]` log-loss of every seed after the last step.
+    """
+
+    widths: Sequence[int]
+    steps: Sequence[int]
+    probability: Tensor
+    loss: Tensor
+    right: Tensor
+    final: Tensor
+
+
+def xor_boundaries(
+    widths: Sequence[int],
+    *,
+    seeds: Sequence[int] = tuple(range(10)),
+    n_steps: int = 400,
+    pictures: int = 21,
+    grid: int = 41,
+) -> Boundaries:
+    """Train MLPs with one hidden layer on XOR and keep pictures of what they think on the way."""
+    ids, labels = xor()
+    corners = ids.float()
+    line = torch.linspace(-0.5, 1.5, grid)
+    plane = torch.cartesian_prod(line, line).flip(1)  # [G·G, 2] (user, film), film outermost
+    # Early steps change most: pictures lie closer together there.
+    steps = sorted({round(n_steps * (i / (pictures - 1)) ** 1.5) for i in range(pictures)})
+    loss = lambda model: bce(model(corners).squeeze(-1), labels)
+    films, losses, rights, finals = [], [], [], []
+    for width in widths:
+        models = seeded(lambda width=width: MLP(2, (width,)), seeds)
+        seen = []  # one entry per picture: ([seeds, G·G], [seeds], [seeds])
+
+        @torch.no_grad()
+        def watch(step: int, models=models, seen=seen) -> None:
+            if step in steps:
+                logits = torch.stack([m(corners).squeeze(-1) for m in models])  # [seeds, 4]
+                seen.append(
+                    (
+                        torch.stack([m(plane).squeeze(-1).sigmoid() for m in models]),
+                        F.binary_cross_entropy_with_logits(
+                            logits, labels.expand_as(logits), reduction="none"
+                        ).mean(1),
+                        ((logits > 0) == labels.bool()).sum(1),
+                    )
+                )
+
+        final = train_together(models, loss, steps=n_steps, watch=watch)
+        best = int(final.argmin())
+        films.append(torch.stack([p[best] for p, _, _ in seen]).view(-1, grid, grid))
+        losses.append(torch.stack([one[best] for _, one, _ in seen]))
+        rights.append(torch.stack([n[best] for _, _, n in seen]))
+        finals.append(final)
+    stack = torch.stack
+    return Boundaries(widths, steps, stack(films), stack(losses), stack(rights), stack(finals))
+
+
+def hidden_snapshots(
+    models: Sequence[MLP],
+    points: Tensor,
+    labels: Tensor,
+    steps: Sequence[int],
+    lr: float = 0.03,
+) -> list[list[Tensor]]:
+    """Train `models` side by side and keep their last hidden layers at each of `steps`.
+
+    Returns:
+        for each model, tensors `[n, H]` for `points`, after the ReLU, one per entry of `steps`;
+        the last step ends training.
+    """
+    snapshots: list[list[Tensor]] = [[] for _ in models]
+
+    @torch.no_grad()
+    def watch(step: int) -> None:
+        if step in steps:
+            for model, kept in zip(models, snapshots, strict=True):
+                kept.append(model.layers[:-1](points))
+
+    loss = lambda model: bce(model(points).squeeze(-1), labels)
+    train_together(models, loss, steps=max(steps), lr=lr, watch=watch)
+    return snapshots

@@ -1,7 +1,7 @@
 """Factorization machines of second order.
 
-Rendle: Factorization Machines. ICDM 2010, https://doi.org/10.1109/ICDM.2010.127, equations 1 and
-the lemma of section III.B:
+Rendle: Factorization Machines. ICDM 2010, https://doi.org/10.1109/ICDM.2010.127, equation 1
+and lemma 3.1:
 
     y = w0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
     pair sum = 1/2 sum_f [(sum_i v_if x_i)^2 − sum_i v_if^2 x_i^2],   O(k n) in place of O(k n^2)
@@ -42,9 +42,7 @@ class FactorizationMachine(nn.Module):
         init_std: standard deviation of the vectors' normal initialization.
     """
 
-    def __init__(
-        self, cardinalities: Sequence[int], dim: int = 8, init_std: float = 0.01
-    ) -> None:
+    def __init__(self, cardinalities: Sequence[int], dim: int = 8, init_std: float = 0.01) -> None:
         super().__init__()
         self.linear = FieldLinear(cardinalities)
         self.vectors = FieldEmbedding(cardinalities, dim, init_std)

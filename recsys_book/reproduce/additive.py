@@ -15,6 +15,7 @@ from recsys_book.data import load
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidates
+from recsys_book.experiments.xor import seeded
 from recsys_book.losses import bce
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
@@ -23,9 +24,9 @@ from recsys_book.sampling import UnseenItems, with_negatives
 from recsys_book.train import History, fit
 
 NAME = "additive"
-DIMS, SEEDS, RATES = (0, 8), (0, 1, 2), (0.01, 0.02)
+DIMS, SEEDS, RATES = (0, 8), (0, 1, 2), (0.005, 0.01, 0.02)
 N_NEGATIVES, BATCH_SIZE = 4, 4_096
-MAX_EPOCHS, PATIENCE = 15, 3
+MAX_EPOCHS, PATIENCE = 12, 2
 
 
 def epoch_batches(train: Interactions) -> Callable[[int, torch.Generator], Iterator[tuple]]:
@@ -34,9 +35,7 @@ def epoch_batches(train: Interactions) -> Callable[[int, torch.Generator], Itera
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for rows in torch.randperm(len(train), generator=generator).split(BATCH_SIZE):
-            yield with_negatives(
-                train.user[rows], train.item[rows], unseen, N_NEGATIVES, generator
-            )
+            yield with_negatives(train.user[rows], train.item[rows], unseen, N_NEGATIVES, generator)
 
     return batches
 
@@ -49,11 +48,11 @@ def train_mf(
     lr: float = 0.02,
     max_epochs: int = MAX_EPOCHS,
     validate: Callable[[MatrixFactorization], float] | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[MatrixFactorization, History]:
     """Matrix factorization by BCE on sampled negatives and Adam; dim=0 is the additive model."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = MatrixFactorization(train.n_users, train.n_items, dim)
+    [model] = seeded(lambda: MatrixFactorization(train.n_users, train.n_items, dim), [seed])
+    model, train = model.to(device), train.to(device)
     history = fit(
         model,
         epoch_batches(train),
@@ -67,12 +66,15 @@ def train_mf(
     return model, history
 
 
+def validation_hit_rate(split: NCFSplit) -> Callable[[MatrixFactorization], float]:
+    """HR@10 of each user's validation item among 99 others, drawn once."""
+    candidates = sampled_candidates(split.validation, split.train_and_validation)
+    return lambda model: float(leave_one_out(model, split.users, candidates).hit_rate.mean())
+
+
 def choose_and_test(split: NCFSplit, dim: int, seed: int, lr: float) -> tuple[dict, RankingReport]:
     """Choose the number of epochs on validation, refit on everything, score the test set once."""
-    candidates = sampled_candidates(split.validation, split.train_and_validation)
-    hit_rate = lambda model: float(
-        leave_one_out(model, split.users, candidates).hit_rate.mean()
-    )
+    hit_rate = validation_hit_rate(split)
     _, history = train_mf(split.train, dim, seed, lr=lr, validate=hit_rate)
     n_epochs = history.best_epoch + 1
     model, _ = train_mf(split.train_and_validation, dim, seed, lr=lr, max_epochs=n_epochs)
@@ -82,10 +84,7 @@ def choose_and_test(split: NCFSplit, dim: int, seed: int, lr: float) -> tuple[di
 
 def choose_rate(split: NCFSplit, dim: int) -> float:
     """The learning rate with the best validation hit rate, by the first seed."""
-    candidates = sampled_candidates(split.validation, split.train_and_validation)
-    hit_rate = lambda model: float(
-        leave_one_out(model, split.users, candidates).hit_rate.mean()
-    )
+    hit_rate = validation_hit_rate(split)
     best = {
         lr: train_mf(split.train, dim, SEEDS[0], lr=lr, validate=hit_rate)[1].best_score
         for lr in RATES

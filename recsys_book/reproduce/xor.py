@@ -15,6 +15,7 @@ from recsys_book.reproduce.record import Run
 NAME = "xor"
 PARITY_DIMS, PARITY_SEEDS = (2, 4, 8, 16, 32, 64), (0, 1, 2, 3, 4)
 WIDTHS, SIZES, SEEDS = (16, 64, 256), (500, 2_000, 8_000, 32_000, 128_000), (0, 1, 2)
+STEPS = 6_000  # of Adam, for every width and number of examples
 
 
 def parity_by_dim(dims=PARITY_DIMS, seeds=PARITY_SEEDS, steps: int = 1_000) -> dict:
@@ -51,7 +52,7 @@ def main() -> None:
     print("parity:", figures["parity"])
     for width in WIDTHS:
         for n in SIZES:
-            errors = learn_dot_product(width, n, seeds=SEEDS, steps=6_000)
+            errors = learn_dot_product(width, n, seeds=SEEDS, steps=STEPS)
             figures["dot_product"].append({"width": width, "n_examples": n, "rmse": errors})
             print(f"dot product, width {width}, {n:,} examples: RMSE {errors}")
     print("written to", run.write(figures))

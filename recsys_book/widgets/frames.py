@@ -158,7 +158,9 @@ class Frames(anywidget.AnyWidget):
         if not all(a.strip() for a in alts):
             raise ValueError("alts contains an empty text; every frame must be told in words")
         start = list(start) if start is not None else [0] * len(sizes)
-        if len(start) != len(sizes) or not all(0 <= i < n for i, n in zip(start, sizes)):
+        if len(start) != len(sizes) or not all(
+            0 <= i < n for i, n in zip(start, sizes, strict=True)
+        ):
             raise ValueError(f"start is {start}; it must be a place on {sizes}")
         return cls(
             data=b"".join(frames),

@@ -1,0 +1,101 @@
+"""Build the book: fetch scripts, draw the art, execute the notebooks, render, and only then swap.
+
+- Notebook outputs are cached. myst-nb's cache looks at a notebook's code alone; here it is also
+  thrown away when the package, the recorded runs, the installed versions or the data at hand
+  change.
+- Warnings and failing cells fail the build with a non-zero exit, and the last good book stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "_build"
+CACHE = BUILD / "notebook-cache"
+WORK = BUILD / "work"  # sphinx's own tree: a failed build may leave it half made
+FINISHED = BUILD / "html"
+
+
+def cache_key() -> str:
+    """Digest of all that a notebook's output depends on besides its own code."""
+    from recsys_book.data import DATASETS
+    from recsys_book.data.fetch import cache_folder, mirror_folder
+
+    digest = hashlib.sha256()
+    sources = [ROOT / "constraints.txt", ROOT / "requirements.txt"]
+    sources += sorted((ROOT / "recsys_book").rglob("*.py"))
+    sources += sorted((ROOT / "recsys_book").rglob("*.js")) + sorted(
+        (ROOT / "recsys_book").rglob("*.css")
+    )
+    sources += sorted((ROOT / "book" / "results").glob("*.json"))
+    for path in sources:
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in sorted(DATASETS):
+        at_hand = mirror_folder(name) is not None or cache_folder(name).is_dir()
+        digest.update(f"{name}: {at_hand}".encode())
+    digest.update(sys.version.encode())
+    return digest.hexdigest()
+
+
+def drop_stale_cache() -> bool:
+    """Empty the notebook cache unless it was made under the present key; True if it was stale."""
+    stamp = CACHE / "recsys-book-key.txt"
+    key = cache_key()
+    if stamp.exists() and stamp.read_text() == key:
+        return False
+    shutil.rmtree(CACHE, ignore_errors=True)
+    CACHE.mkdir(parents=True)
+    stamp.write_text(key)
+    return True
+
+
+def swap_in(made: Path) -> None:
+    """Put a finished site in the place of the last one, in two renames."""
+    fresh, old = FINISHED.with_name("html.new"), FINISHED.with_name("html.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(made, fresh)
+    if FINISHED.exists():
+        FINISHED.rename(old)
+    fresh.rename(FINISHED)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--timeout", type=int, default=1800, help="seconds for the whole build")
+    arguments = parser.parse_args()
+    tools = Path(__file__).parent
+    for script in ("vendor.py", "art.py"):
+        subprocess.run([sys.executable, str(tools / script)], check=True)
+    everything = ["--all"] if drop_stale_cache() else []
+    environment = os.environ | {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
+    command = [
+        sys.executable, "-m", "jupyter_book.cli.main", "build", str(ROOT),
+        "--path-output", str(WORK), "-W", "-n", "--keep-going", *everything,
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(command, env=environment, timeout=arguments.timeout)
+    except subprocess.TimeoutExpired:
+        print(f"The build took more than {arguments.timeout} s and was stopped.", file=sys.stderr)
+        return 1
+    if done.returncode != 0:
+        kept = (
+            f"the last good book stays in {FINISHED}" if FINISHED.exists() else "no book was made"
+        )
+        print(f"The build failed; {kept}.", file=sys.stderr)
+        return done.returncode
+    swap_in(WORK / "_build" / "html")
+    print(f"The book is in {FINISHED / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

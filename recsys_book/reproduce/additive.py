@@ -27,6 +27,7 @@ NAME = "additive"
 DIMS, SEEDS, RATES = (0, 8), (0, 1, 2), (0.005, 0.01, 0.02)
 N_NEGATIVES, BATCH_SIZE = 4, 4_096
 MAX_EPOCHS, PATIENCE = 12, 2
+DECAY = 0.8  # of the learning rate, after every epoch: late epochs settle instead of jumping
 
 
 def epoch_batches(train: Interactions) -> Callable[[int, torch.Generator], Iterator[tuple]]:
@@ -53,11 +54,13 @@ def train_mf(
     """Matrix factorization by BCE on sampled negatives and Adam; dim=0 is the additive model."""
     [model] = seeded(lambda: MatrixFactorization(train.n_users, train.n_items, dim), [seed])
     model, train = model.to(device), train.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     history = fit(
         model,
         epoch_batches(train),
         lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
-        torch.optim.Adam(model.parameters(), lr=lr),
+        optimizer,
+        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)],
         validate=validate,
         max_epochs=max_epochs,
         patience=PATIENCE if validate else None,

@@ -1,0 +1,56 @@
+# Two commands: `make book` and `make test`. Both work from a fresh clone with Python 3.11+.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed.txt
+# Where two notebooks run side by side, one thread each.
+NBVAL := RECSYS_BOOK_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	--nbval-cell-timeout 120 --dist loadfile -n 2 --timeout 600 chapters
+BOOK := $(BIN)/python book/tools/build.py
+
+.PHONY: book test unit notebooks pages serve jupyter lint format clean links
+
+book: $(STAMP)  ## build the book into _build/html
+	$(BOOK)
+
+test: $(STAMP) unit notebooks pages  ## unit tests, notebooks under nbval, pages in a browser
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest tests/unit -n 2
+
+notebooks: $(STAMP)
+	$(NBVAL)
+
+pages: $(STAMP)  # built without the reader's data, as the published book is
+	env -u RECSYS_BOOK_DATA $(BOOK)
+	$(BIN)/python -m pytest tests/pages
+
+serve: book  ## look at the book on http://127.0.0.1:8000
+	$(BIN)/python book/tools/serve.py
+
+jupyter: $(STAMP)  ## open the chapters in Jupyter
+	$(BIN)/jupyter lab chapters
+
+lint: $(STAMP)  ## style of code and notebooks, clean notebooks, valid workflows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify chapters/*.ipynb
+	$(BIN)/python book/tools/lint_workflows.py
+
+format: $(STAMP)  ## put code and notebooks in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout chapters/*.ipynb
+
+links: $(STAMP)  ## check the links to other sites (needs the network)
+	$(BOOK) --builder linkcheck
+
+clean:  ## remove what was built; keeps the virtual environment
+	rm -rf _build book/_static/generated book/_extra/_static/vendor book/node_modules
+
+# TORCH_INDEX=https://… takes PyTorch from another index, such as the one with CPU builds.
+$(STAMP): requirements.txt constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "torch>=2.4,<2.14" --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	touch $(STAMP)

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from PIL import Image
@@ -28,6 +29,11 @@ PALETTE = {
     "grey": "#666666",
     "black": "#000000",
 }
+
+#: Blue for dislikes, orange for likes, white between: for anything with a sign.
+SIGNED = LinearSegmentedColormap.from_list(
+    "signed", [PALETTE["blue"], "#9CC9E3", "#FFFFFF", "#F5D08A", PALETTE["orange"]]
+)
 
 
 def use_style() -> None:

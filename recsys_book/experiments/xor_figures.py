@@ -124,10 +124,9 @@ def boundary_frames(boundaries: Boundaries) -> Frames:
         told = (
             f"log-loss {boundaries.loss[w, s]:.3f}, {int(boundaries.right[w, s])} of 4 cells right"
         )
-        captions.append(
-            f"{told}. At the end, {int(fitted[w])} of {boundaries.final.shape[1]} seeds fit XOR "
-            "(log-loss under 0.01); shown is the best."
-        )
+        n_seeds = boundaries.final.shape[1]
+        fit = f"At the end {int(fitted[w])} of {n_seeds} seeds fit XOR; shown is the best."
+        captions.append(f"{told}. {fit}" if n_seeds > 1 else told)
         units = f"{boundaries.widths[w]} hidden unit{'s' if boundaries.widths[w] > 1 else ''}"
         alts.append(
             f"The plane as seen by a network with {units} after {boundaries.steps[s]} steps: {told}"
@@ -145,7 +144,6 @@ def boundary_frames(boundaries: Boundaries) -> Frames:
         title="A network learns XOR",
         vmin=0,
         vmax=1,
-        cmap="PuOr_r",
         captions=captions,
         points=[
             {"x": u, "y": f, "text": "+" if like else "−", "dark": not like}
@@ -188,7 +186,6 @@ def rank_frames(tables: Mapping[str, Tensor], values: Tensor, signs: Tensor) -> 
         title="How many factors does a table need?",
         vmin=-limit,
         vmax=limit,
-        cmap="PuOr_r",
         panels=("the table", "nearest values", "signs found"),
         captions=captions,
         legend=("dislike", "like"),

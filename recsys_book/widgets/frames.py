@@ -16,9 +16,10 @@ import anywidget
 import matplotlib
 import numpy as np
 import traitlets
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from recsys_book.plots import to_png
+from recsys_book.plots import SIGNED, to_png
 
 HERE = Path(__file__).parent
 
@@ -54,7 +55,7 @@ class Frames(anywidget.AnyWidget):
         title: str,
         vmin: float,
         vmax: float,
-        cmap: str = "RdBu",
+        cmap: str | Colormap = SIGNED,
         panels: Sequence[str] = ("",),
         captions: Sequence[str] = (),
         points: Sequence[Mapping] = (),
@@ -74,7 +75,7 @@ class Frames(anywidget.AnyWidget):
             title: what the widget is, for the reader and for screen readers.
             vmin: value of the first colour; no value may lie below.
             vmax: value of the last colour; no value may lie above.
-            cmap: a matplotlib colour map.
+            cmap: a matplotlib colour map, or its name.
             panels: P titles.
             captions: a line under each frame; none by default.
             points: marks drawn on every panel: {"x", "y", "text", "dark"} in `extent` units.
@@ -107,7 +108,7 @@ class Frames(anywidget.AnyWidget):
             )
         cells = np.round((values - vmin) / (vmax - vmin) * 255).astype(np.uint8)
         frames = [frame.tobytes() for frame in cells.reshape(-1, *values.shape[-3:])]
-        colours = matplotlib.colormaps[cmap](np.linspace(0, 1, 256))[:, :3]
+        colours = matplotlib.colormaps.get_cmap(cmap)(np.linspace(0, 1, 256))[:, :3]
         picture = {
             "kind": "array",
             "panels": list(panels),

@@ -80,7 +80,8 @@ def main() -> int:
     environment = os.environ | {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
     command = [
         str(Path(sys.executable).parent / "jupyter-book"), "build", str(ROOT),
-        "--path-output", str(WORK), "--builder", arguments.builder, "-W", "-n", "--keep-going", *everything,
+        "--path-output", str(WORK), "--builder", arguments.builder,
+        "-W", "-n", "--keep-going", *everything,
     ]  # fmt: skip
     try:
         done = subprocess.run(command, env=environment, timeout=arguments.timeout)

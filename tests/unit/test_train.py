@@ -1,0 +1,165 @@
+"""fit: early stopping, several optimizers, checkpoints, and being killed."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from recsys_book.train import fit
+
+
+def noisy_batches(epoch, generator):
+    for _ in range(3):
+        x = torch.randn(8, 4, generator=generator)
+        yield x, x.sum(1, keepdim=True)
+
+
+def make_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
+
+
+def mse(model, batch):
+    return nn.functional.mse_loss(model(batch[0]), batch[1])
+
+
+def train(model, checkpoint=None, **more):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    options = {"validate": None, "max_epochs": 6, "patience": None, "schedules": [schedule]} | more
+    return fit(model, noisy_batches, mse, optimizer, checkpoint=checkpoint, **options)
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("patience", [2, None])
+def test_the_best_weights_are_restored_also_when_max_epochs_ends_first(patience):
+    model, kept = make_model(), []
+    scores = iter([0.1, 0.9, 0.3, 0.2, 0.1, 0.0])
+
+    def validate(model):
+        kept.append(weights(model))
+        return next(scores)
+
+    history = train(model, validate=validate, patience=patience)
+    assert history.best_epoch == 1 and history.best_score == 0.9
+    assert torch.equal(weights(model), kept[1])
+    assert len(history.loss) == (4 if patience else 6)
+
+
+def test_a_run_does_not_depend_on_or_disturb_the_global_stream():
+    runs = []
+    for noise in (1, 2):
+        model = make_model()
+        torch.manual_seed(noise)
+        before = torch.get_rng_state()
+        train(model)
+        assert torch.equal(before, torch.get_rng_state())
+        runs.append(weights(model))
+    assert torch.equal(*runs)
+
+
+def test_several_optimizers_step_on_one_loss():
+    model = make_model()
+    start = weights(model)
+    first = torch.optim.SGD(model[0].parameters(), lr=0.1)
+    second = torch.optim.Adagrad(model[3].parameters(), lr=0.1)
+    fit(model, noisy_batches, mse, [first, second], validate=None, max_epochs=1, patience=None)
+    assert (weights(model) != start).float().mean() > 0.5
+
+
+def test_interrupted_training_resumes_to_the_same_result(tmp_path):
+    whole = make_model()
+    train(whole)
+
+    calls = 0
+
+    def interrupted_loss(model, batch):
+        nonlocal calls
+        calls += 1
+        if calls == 8:  # in the third epoch
+            raise KeyboardInterrupt
+        return mse(model, batch)
+
+    model, path = make_model(), tmp_path / "run.pt"
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model, noisy_batches, interrupted_loss, optimizer, validate=None, max_epochs=6,
+            patience=None, schedules=[schedule], checkpoint=path,
+        )  # fmt: skip
+    fresh = make_model()
+    history = train(fresh, checkpoint=path)
+    assert torch.equal(weights(fresh), weights(whole)) and len(history.loss) == 6
+
+
+def test_killed_training_resumes_to_the_same_result(tmp_path):
+    path = tmp_path / "run.pt"
+    script = textwrap.dedent(
+        """
+        import sys, time, torch
+        sys.path.insert(0, sys.argv[2])
+        import test_train as t
+        def slow(model, batch):
+            time.sleep(0.05)
+            return t.mse(model, batch)
+        model = t.make_model()
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        t.fit(model, t.noisy_batches, slow, optimizer, validate=None, max_epochs=200,
+              patience=None, schedules=[schedule], checkpoint=sys.argv[1])
+        """
+    )
+    here = str(__import__("pathlib").Path(__file__).parent)
+    process = subprocess.Popen([sys.executable, "-c", script, str(path), here])
+    deadline = time.time() + 120
+    while not path.exists() and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(torch.load(path, weights_only=True)["history"]["loss"])
+    assert 1 <= done < 200
+    resumed, whole = make_model(), make_model()
+    train(resumed, checkpoint=path, max_epochs=done + 3)
+    train(whole, max_epochs=done + 3)
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_finished_run_is_not_repeated(tmp_path):
+    path, model = tmp_path / "run.pt", make_model()
+    first = train(model, checkpoint=path)
+    again = make_model()
+    second = train(again, checkpoint=path)
+    assert second.loss == first.loss and torch.equal(weights(again), weights(model))
+
+
+def test_checkpoints_of_other_runs_are_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    train(make_model(), checkpoint=path)
+    with pytest.raises(ValueError, match="has seed 0, not 1"):
+        train(make_model(), checkpoint=path, seed=1)
+    with pytest.raises(ValueError, match="another model or optimizer"):
+        train(nn.Sequential(nn.Linear(4, 1)), checkpoint=path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="cannot be read"):
+        train(make_model(), checkpoint=path)
+
+
+def test_bad_training_stops_with_one_clear_error():
+    with pytest.raises(ValueError, match="loss is nan in epoch 0, batch 0"):
+        train_with = lambda model, batch: mse(model, batch) * float("nan")
+        model = make_model()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        fit(model, noisy_batches, train_with, optimizer, validate=None, max_epochs=1, patience=None)
+    with pytest.raises(ValueError, match="validate returned NaN"):
+        train(make_model(), validate=lambda model: float("nan"))
+    with pytest.raises(ValueError, match="max_epochs is 0"):
+        train(make_model(), max_epochs=0)

@@ -1,0 +1,180 @@
+"""The built pages, in a real browser with the network cut off."""
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.pages
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+AXE = ROOT / "book" / "node_modules" / "axe-core" / "axe.min.js"
+PAGES = [
+    "book/index.html",
+    "book/how-to-read.html",
+    "book/papers.html",
+    "book/bibliography.html",
+    *sorted(f"chapters/{p.stem}.html" for p in (ROOT / "chapters").glob("*.ipynb")),
+]
+CHAPTERS = [p for p in PAGES if p.startswith("chapters/")]
+WITH_WIDGETS = ["book/index.html", *CHAPTERS]
+
+#: What is drawn, not what the slider says: the canvas's pixels or the image's data.
+PICTURE = """widget => {
+    const picture = widget.querySelector('.rb-picture');
+    return picture.tagName === 'CANVAS' ? picture.toDataURL() : picture.src;
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_no_error_no_outside_request(open_page, path, theme):
+    page, heard = open_page(path, theme)
+    page.wait_for_timeout(500)
+    assert heard.console == [] and heard.outside == [] and heard.failed == []
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_a_chapter_has_at_least_two_widgets(open_page, path):
+    page, _ = open_page(path)
+    assert page.locator(".rb-frames").count() >= 2
+
+
+@pytest.mark.parametrize("path", WITH_WIDGETS)
+def test_every_control_of_every_widget_changes_the_picture_by_mouse_and_keyboard(open_page, path):
+    page, heard = open_page(path)
+    widgets = page.locator(".rb-frames")
+    assert widgets.count() >= 1
+    for i in range(widgets.count()):
+        widget = widgets.nth(i)
+        widget.scroll_into_view_if_needed()
+        sliders, selects = widget.locator("input[type=range]"), widget.locator("select")
+        assert sliders.count() + selects.count() >= 1
+        for s in range(sliders.count()):
+            slider = sliders.nth(s)
+            before = widget.evaluate(PICTURE)
+            box = slider.bounding_box()
+            page.mouse.click(box["x"] + 4, box["y"] + box["height"] / 2)  # far left
+            by_mouse = widget.evaluate(PICTURE)
+            at_left = slider.input_value()
+            assert at_left == "0" and by_mouse != before, f"widget {i}, slider {s}: mouse"
+            slider.focus()
+            page.keyboard.press("End")
+            assert widget.evaluate(PICTURE) != by_mouse, f"widget {i}, slider {s}: keyboard"
+        for s in range(selects.count()):
+            select = selects.nth(s)
+            before = widget.evaluate(PICTURE)
+            now = int(select.input_value())
+            select.focus()
+            page.keyboard.press("ArrowDown" if now == 0 else "ArrowUp")
+            assert widget.evaluate(PICTURE) != before, f"widget {i}, select {s}"
+    assert heard.console == []
+
+
+@pytest.mark.parametrize("path", WITH_WIDGETS)
+def test_play_moves_the_picture_and_alt_text_follows(open_page, path):
+    page, _ = open_page(path)
+    for i in range(page.locator(".rb-frames").count()):
+        widget = page.locator(".rb-frames").nth(i)
+        widget.scroll_into_view_if_needed()
+        told = "w => { const p = w.querySelector('.rb-picture'); return p.alt || p.ariaLabel; }"
+        widget.locator("input[type=range]").last.focus()
+        page.keyboard.press("Home")
+        picture, alt = widget.evaluate(PICTURE), widget.evaluate(told)
+        assert widget.locator("[aria-live]").inner_text() == alt  # announced on change
+        button = widget.locator("button")
+        button.click()
+        page.wait_for_timeout(900)
+        assert widget.evaluate(PICTURE) != picture and widget.evaluate(told) != alt
+        button.click()
+        page.wait_for_timeout(100)
+        stopped = widget.evaluate(PICTURE)
+        page.wait_for_timeout(600)
+        assert widget.evaluate(PICTURE) == stopped
+
+
+@pytest.mark.parametrize("path", WITH_WIDGETS)
+def test_the_canvas_follows_the_theme(open_page, path):
+    page, _ = open_page(path, "light")
+    canvas = page.locator("canvas.rb-picture").first
+    before = canvas.evaluate("c => c.toDataURL()")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_timeout(300)
+    assert canvas.evaluate("c => c.toDataURL()") != before
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_alt_text_everywhere(open_page, path):
+    page, _ = open_page(path)
+    without = page.evaluate(
+        "[...document.querySelectorAll('article img')].filter(i => !i.alt.trim()).map(i => i.src.slice(0, 80))"
+    )
+    assert without == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious(open_page, path, theme):
+    assert AXE.exists(), "axe-core comes with `npm ci` in book/"
+    page, _ = open_page(path, theme)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("axe.run(document).then(r => r.violations)")
+    serious = [
+        (v["id"], v["impact"], [n["html"][:150] for n in v["nodes"]][:4])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_own_payload(path):
+    size = (SITE / path).stat().st_size
+    assert size < 2_000_000, f"{path} weighs {size:,} bytes"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_runs_over_on_a_phone(open_page, path):
+    page, _ = open_page(path)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_timeout(300)
+    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert over <= 1
+
+
+def test_the_front_page_shows_the_book_in_one_screen(open_page):
+    page, _ = open_page("book/index.html")
+    for part in ("h1", ".rb-frames", ".book-cards"):
+        box = page.locator(part).first.bounding_box()
+        assert box["y"] + box["height"] <= 900, part
+
+
+def test_the_root_leads_to_the_front_page(open_page):
+    page, _ = open_page("")
+    page.wait_for_url("**/book/index.html")
+
+
+def test_a_wrong_address_gets_the_books_own_page(open_page):
+    page, _ = open_page("chapters/no/such.html", expect=404)
+    assert page.locator("nav").count() and "404" not in page.locator("h1").inner_text()[:0]
+    styled = page.evaluate("[...document.styleSheets].length")
+    assert styled >= 1 and page.locator("a[href*='index.html'], a[href='/recsys-book/']").count()
+
+
+def test_search_finds_a_word(open_page):
+    page, _ = open_page("search.html?q=parity")
+    page.wait_for_selector("#search-results li", timeout=10_000)
+
+
+def test_the_social_card_and_favicon_exist():
+    text = (SITE / "book/index.html").read_text(encoding="utf-8")
+    assert 'property="og:image"' in text and 'rel="icon"' in text
+    assert (SITE / "_static/generated/card.png").exists()
+
+
+def test_every_claim_of_a_chapter_is_on_its_page():
+    for path in CHAPTERS:
+        text = (SITE / path).read_text(encoding="utf-8")
+        assert text.count('class="claim"') >= 3

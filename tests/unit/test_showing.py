@@ -1,0 +1,189 @@
+"""Claims, figures, diagrams, the Frames widget, records."""
+
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from recsys_book import diagrams
+from recsys_book.claims import MIME, claim, paired_interval, t_interval
+from recsys_book.experiments import xor as experiments
+from recsys_book.experiments.xor_figures import boundary_frames
+from recsys_book.layers import MLP
+from recsys_book.notebook import source
+from recsys_book.plots import Box, architecture, show, to_png
+from recsys_book.reproduce import Run, read_record
+from recsys_book.widgets import Frames
+
+
+def test_t_interval_agrees_with_scipy():
+    values = [0.1, 0.4, 0.35, 0.2]
+    ours = t_interval(values)
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
+    assert (ours.mean, ours.low, ours.high) == pytest.approx((np.mean(values), low, high))
+    assert ours.n == 4
+    paired = paired_interval([1.0, 2.0, 3.0], [0.9, 1.9, 2.9])
+    assert paired.mean == pytest.approx(0.1) and paired.high - paired.low < 1e-9
+    with pytest.raises(ValueError, match="two figures or more"):
+        t_interval([1.0])
+    with pytest.raises(ValueError, match="pairs need equal numbers"):
+        paired_interval([1.0, 2.0], [1.0])
+
+
+def test_a_claim_carries_its_record_and_stops_when_it_does_not_hold():
+    made = claim("A beats B", t_interval([0.1, 0.2, 0.3]), holds=True)
+    bundle = made._repr_mimebundle_()
+    assert set(bundle[MIME]) == {"claim", "value", "low", "high", "n", "holds"}
+    assert bundle[MIME]["n"] == 3 and bundle[MIME]["holds"] is True
+    assert "A beats B: 0.200 (95 % interval −0.048 to 0.448, 3 seeds)" in bundle["text/plain"]
+    json.dumps(bundle[MIME])
+    with pytest.raises(AssertionError, match="do not bear this out: A beats B: 0.1"):
+        claim("A beats B", 0.1, holds=False)
+    with pytest.raises(AssertionError):
+        claim("forgotten condition", 0.1)
+    with pytest.raises(ValueError, match="needs a number"):
+        claim("A", float("nan"), holds=True)
+
+
+def test_figures_carry_alt_text_and_are_small():
+    figure, ax = plt.subplots()
+    ax.plot([0, 1])
+    picture = show(figure, alt='a line from 0 to "1"')
+    assert 'alt="a line from 0 to &quot;1&quot;"' in picture._repr_html_()
+    assert len(picture.png) < 60_000 and not plt.get_fignums()
+    with pytest.raises(ValueError, match="alt is empty"):
+        show(plt.figure(), alt=" ")
+    plt.close("all")
+
+
+def test_every_diagram_draws_and_shapes_are_checked():
+    for draw in (diagrams.matrix_factorization, diagrams.mlp, diagrams.factorization_machine):
+        assert draw().png.startswith(b"\x89PNG")
+    model, x = MLP(2, (3,)), torch.zeros(4, 2)
+    good = {"h": Box("linear", 0, 0, ("B", 3), "layers.0")}
+    plt.close(architecture(model, [x], {"B": 4}, good, []))
+    with pytest.raises(ValueError, match="module 'layers.0' gave"):
+        architecture(model, [x], {"B": 4}, {"h": Box("linear", 0, 0, ("B", 5), "layers.0")}, [])
+    with pytest.raises(ValueError, match="MLP has none"):
+        architecture(model, [x], {"B": 4}, {"h": Box("linear", 0, 0, ("B", 3), "nope")}, [])
+
+
+def frames(**more):
+    options = {
+        "values": np.linspace(0, 1, 2 * 3 * 4).reshape(2, 3, 1, 2, 2),
+        "axes": {"kind": ["a", "b"], "step": [0, 1, 2]},
+        "alts": [f"frame {i}" for i in range(6)],
+        "title": "T",
+        "vmin": 0,
+        "vmax": 1,
+    } | more
+    return Frames.from_arrays(**options)
+
+
+def test_frames_hold_every_frame_in_order():
+    widget = frames()
+    assert widget.offsets == [0, 4, 8, 12, 16, 20, 24] and len(widget.lut) == 768
+    cells = np.frombuffer(widget.data, np.uint8)
+    assert cells[0] == 0 and cells[-1] == 255 and (np.diff(cells.astype(int)) > 0).all()
+    assert [axis["select"] for axis in widget.axes] == [True, False]
+    assert widget.payload == 24
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"alts": ["x"] * 5}, "5 alts for 6 places"),
+        ({"alts": [""] + ["x"] * 5}, "empty text"),
+        ({"axes": {"step": [0, 1, 2]}}, "values has shape"),
+        ({"vmax": 0.5}, "outside vmin=0 to vmax=0.5"),
+        ({"values": np.full((2, 3, 1, 2, 2), np.nan)}, "NaN"),
+        ({"panels": ("a", "b")}, "2 titles for 1 panels"),
+        ({"start": [0, 3]}, "start is"),
+        ({"captions": ["one"]}, "1 captions"),
+    ],
+)
+def test_frames_refuse_what_does_not_fit(more, message):
+    with pytest.raises(ValueError, match=message):
+        frames(**more)
+
+
+def test_frames_of_images():
+    pictures = []
+    for i in range(2):
+        figure, ax = plt.subplots(figsize=(2, 2))
+        ax.plot([0, i])
+        pictures.append(to_png(figure))
+    widget = Frames.from_images(pictures, {"step": [0, 1]}, ["zero", "one"], title="T")
+    start, end = widget.offsets[1:3]
+    assert widget.data[start:end] == pictures[1]
+    with pytest.raises(ValueError, match="must be PNG or WebP"):
+        Frames.from_images([b"GIF89a.."] * 2, {"step": [0, 1]}, ["zero", "one"], title="T")
+
+
+def test_train_together_trains_each_copy_as_if_alone():
+    ids, likes = experiments.xor()
+    x = ids.float()
+    loss = lambda m: torch.nn.functional.binary_cross_entropy_with_logits(m(x).squeeze(-1), likes)
+    make = lambda: MLP(2, (4,))
+    together = experiments.seeded(make, [0, 1, 2])
+    experiments.train_together(together, loss, steps=30)
+    for seed in (0, 1, 2):
+        [alone] = experiments.seeded(make, [seed])
+        experiments.train_together([alone], loss, steps=30)
+        assert torch.allclose(together[seed](x), alone(x), atol=1e-6)
+
+
+def test_the_boundary_widget_tells_what_it_shows():
+    runs = experiments.xor_boundaries((2, 4), seeds=(0, 1), n_steps=20, pictures=4, grid=5)
+    widget = boundary_frames(runs)
+    assert len(widget.alts) == 2 * len(runs.steps)
+    assert f"{runs.loss[1, -1]:.3f}" in widget.alts[-1] and "4 hidden units" in widget.alts[-1]
+    assert len(widget.data) == 2 * len(runs.steps) * 25
+
+
+def test_best_values_is_the_truncated_svd():
+    table = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(experiments.best_values(table, 6), table, atol=1e-5)
+    error = (experiments.best_values(table, 2) - table).square().sum()
+    assert error.item() == pytest.approx(
+        torch.linalg.svdvals(table)[2:].square().sum().item(), rel=1e-4
+    )
+
+
+def test_learned_signs_of_two_tribes_need_one_factor():
+    table = experiments_tables()["two tribes"][None]
+    signs = experiments.learned_signs(table, dims=[1, 2], restarts=4, steps=300)
+    assert torch.equal(signs[0, 0], table[0])
+
+
+def experiments_tables():
+    from recsys_book.data.toys import preference_matrices
+
+    return preference_matrices(8)
+
+
+def test_neighbour_purity_by_hand():
+    points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
+    assert experiments.neighbour_purity(points, torch.tensor([0, 0, 1, 1]), k=1) == 1
+    assert experiments.neighbour_purity(points, torch.tensor([0, 1, 0, 1]), k=1) == 0
+
+
+def test_source_shows_the_code_folded():
+    shown = source(MLP)
+    assert "class MLP" in repr(shown) and shown._repr_html_().startswith("<details")
+
+
+def test_records_are_whole_and_name_where_they_come_from(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECSYS_BOOK_RESULTS", str(tmp_path))
+    Run("r", "do it", [0, 1]).write({"x": 1.5})
+    assert read_record("r")["figures"] == {"x": 1.5}
+    with pytest.raises(ValueError, match=r"name is 'q'; .* holds r"):
+        read_record("q")
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(ValueError, match="lacks command"):
+        read_record("r")
+    with pytest.raises(ValueError):
+        Run("r", "do it", [0]).write({"x": float("nan")})

@@ -51,6 +51,6 @@ clean:  ## remove what was built; keeps the virtual environment
 # TORCH_INDEX=https://… takes PyTorch from another index, such as the one with CPU builds.
 $(STAMP): requirements.txt constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "torch>=2.4,<2.14" --index-url $(TORCH_INDEX))
+	test -z "$(TORCH_INDEX)" || $(BIN)/python -m pip install --quiet "torch>=2.4,<2.14" --index-url "$(TORCH_INDEX)"
 	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
 	touch $(STAMP)

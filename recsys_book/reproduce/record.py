@@ -76,10 +76,11 @@ def read_record(name: str) -> dict:
 
 
 def provenance(record: dict) -> str:
-    """One line on where a record comes from, for the notebook to print."""
+    """Three short lines on where a record comes from, for the notebook to print."""
     return (
-        f"recorded {record['date']} at commit {record['commit']} on {record['machine']}, "
-        f"{record['seconds']:.0f} s; repeat with: {record['command']}"
+        f"recorded {record['date']} at commit {record['commit']}, in {record['seconds']:.0f} s\n"
+        f"on {record['machine']}\n"
+        f"repeat with: {record['command']}"
     )
 
 

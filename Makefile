@@ -34,13 +34,13 @@ jupyter: $(STAMP)  ## open the chapters in Jupyter
 lint: $(STAMP)  ## style of code and notebooks, clean notebooks, valid workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify chapters/*.ipynb
+	$(BIN)/nbstripout --keep-count --verify chapters/*.ipynb
 	$(BIN)/python book/tools/lint_workflows.py
 
 format: $(STAMP)  ## put code and notebooks in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout chapters/*.ipynb
+	$(BIN)/nbstripout --keep-count chapters/*.ipynb
 
 links: $(STAMP)  ## check the links to other sites (needs the network)
 	$(BOOK) --builder linkcheck

@@ -174,6 +174,7 @@ def _save(path: Path, model, stateful, seed, history: History, best_weights) -> 
         "model": model.state_dict(),
         "best": best_weights,
         "stateful": [s.state_dict() for s in stateful],
+        "kinds": [type(s).__name__ for s in stateful],
     }
     torch.save(state, partial)
     os.replace(partial, path)
@@ -189,7 +190,8 @@ def _resume(path: Path, model, stateful, seed) -> tuple[History, dict]:
         ) from error
     if state["seed"] != seed:
         raise ValueError(f"checkpoint {path} has seed {state['seed']}, not {seed}: another run's")
-    if len(state["stateful"]) != len(stateful):
+    # SGD loads Adam's state without a murmur, so the names are compared.
+    if state["kinds"] != [type(s).__name__ for s in stateful]:
         raise ValueError(f"checkpoint {path} has other optimizers or schedules: another run's")
     try:
         model.load_state_dict(state["model"])

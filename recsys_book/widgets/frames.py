@@ -101,6 +101,8 @@ class Frames(anywidget.AnyWidget):
             raise ValueError(f"panels has {len(panels)} titles for {values.shape[-3]} panels")
         if not np.isfinite(values).all():
             raise ValueError("values contains NaN or an infinity; every cell must be a number")
+        if not vmin < vmax:
+            raise ValueError(f"vmin is {vmin} and vmax {vmax}; vmin must be below vmax")
         if values.min() < vmin or values.max() > vmax:
             raise ValueError(
                 f"values run from {values.min():.4g} to {values.max():.4g}, "

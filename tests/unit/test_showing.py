@@ -99,6 +99,7 @@ def test_frames_hold_every_frame_in_order():
         ({"alts": [""] + ["x"] * 5}, "empty text"),
         ({"axes": {"step": [0, 1, 2]}}, "values has shape"),
         ({"vmax": 0.5}, "outside vmin=0 to vmax=0.5"),
+        ({"vmin": 1, "vmax": 1}, "vmin must be below vmax"),
         ({"values": np.full((2, 3, 1, 2, 2), np.nan)}, "NaN"),
         ({"panels": ("a", "b")}, "2 titles for 1 panels"),
         ({"start": [0, 3]}, "start is"),

@@ -148,6 +148,13 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path):
         train(make_model(), checkpoint=path, seed=1)
     with pytest.raises(ValueError, match="another model or optimizer"):
         train(nn.Sequential(nn.Linear(4, 1)), checkpoint=path)
+    model = make_model()
+    schedule = torch.optim.lr_scheduler.ExponentialLR(sgd := torch.optim.SGD(model.parameters()), 1)
+    with pytest.raises(ValueError, match="other optimizers"):
+        fit(
+            model, noisy_batches, mse, sgd, validate=None, max_epochs=1, patience=None,
+            schedules=[schedule], checkpoint=path,
+        )  # fmt: skip
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="cannot be read"):
         train(make_model(), checkpoint=path)

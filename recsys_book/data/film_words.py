@@ -57,7 +57,8 @@ TONES = {
     ),
     "dark": (
         "Last Silent Broken Cold Hidden Black Lost Empty Bitter Crimson Hollow Final "
-        "Pale Burning Forbidden Distant Fallen Nameless Restless Grey Iron Shattered Midnight Lonely",
+        "Pale Burning Forbidden Distant Fallen Nameless Restless Grey Iron Shattered Midnight "
+        "Lonely",
         "bleak tense grim violent haunting cruel brooding merciless",
     ),
 }

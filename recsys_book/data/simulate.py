@@ -14,8 +14,8 @@ decided in double precision: the integer columns are the same on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -24,18 +24,14 @@ from torch import Tensor
 from recsys_book.checks import check_positive
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.world import (
-    AGES,
     DAYPARTS,
     DEVICES,
     EFFECTS,
     GENRES,
     MOODS,
-    REGIONS,
     SLATE,
     STAY_IN_MOOD,
-    TONES,
     World,
-    _sigmoid,
     make_world,
     stream,
 )
@@ -62,7 +58,7 @@ class Log:
         position: `[M]` int8, place in the list from 0.
         device, daypart: `[M]` int8, see `recsys_book.data.world`.
         clicked: `[M]` bool.
-        watch_seconds: `[M]` int32, 0 without a click.
+        watch_seconds: `[M]` int16, 0 without a click.
         mood: `[M]` int8, the session's true mood, which no learner sees.
         click_probability: `[M]` float32, the oracle: the true chance of the click as far as
             anything observable can tell it. The mood is weighed by what the session's clicks so
@@ -193,17 +189,32 @@ def simulate(
             )
     world = make_world(n_users, n_films, days, seed, frozenset(effects) - frozenset(without))
     service = _Service(world)
-    blocks, n_sessions = [], 0
-    for part, first in enumerate(range(0, n_users, BLOCK)):
-        users = np.arange(first, min(first + BLOCK, n_users), dtype=np.int32)
-        block, new_sessions = service.live(users, stream(seed, "log", part), n_sessions)
-        blocks.append(block)
-        n_sessions += new_sessions
-    columns = {}
-    for name in list(blocks[0]):  # one column at a time: the blocks never stand in memory twice
-        columns[name] = torch.from_numpy(np.concatenate([b.pop(name) for b in blocks]))
-    world.log = Log(**columns, n_users=n_users, n_films=n_films)
+    parts = [
+        (np.arange(first, min(first + BLOCK, n_users), dtype=np.int32), stream(seed, "log", part))
+        for part, first in enumerate(range(0, n_users, BLOCK))
+    ]
+    starts = [_session_starts(world.activity[users], days, random) for users, random in parts]
+    most = sum(int(n.sum()) for _, n in starts) * LISTS * SLATE
+    # Room for every row at once, filled block by block: the log never stands in memory twice.
+    columns = {name: np.empty(most, dtype=kind) for name, kind in _TYPES.items()}
+    n_rows = n_sessions = 0
+    for (users, random), (start, count) in zip(parts, starts, strict=True):
+        block = service.live(users, start, count, n_sessions, random)
+        for name, values in block.items():
+            columns[name][n_rows : n_rows + len(values)] = values
+        n_rows += len(block["user"])
+        n_sessions += int(count.sum())
+    filled = {name: torch.from_numpy(column[:n_rows]) for name, column in columns.items()}
+    world.log = Log(**filled, n_users=n_users, n_films=n_films)
     return world
+
+
+#: Columns of the log and how they are kept: 27 bytes an impression.
+_TYPES = {
+    "user": np.int32, "film": np.int32, "time": np.int32, "session": np.int32, "position": np.int8,
+    "device": np.int8, "daypart": np.int8, "clicked": np.bool_, "watch_seconds": np.int16,
+    "mood": np.int8, "click_probability": np.float32,
+}  # fmt: skip
 
 
 class _Service:
@@ -242,10 +253,17 @@ class _Service:
         empty = np.bincount(genre, minlength=len(GENRES)) == 0
         return np.where(empty, -np.inf, liking).argmax(axis=1)
 
-    def live(self, users, random, first_session) -> tuple[dict[str, np.ndarray], int]:
-        """Everything that a block of users does, as columns of the log."""
+    def live(self, users, start, n_sessions, first_session, random) -> dict[str, np.ndarray]:
+        """Everything that a block of users does, as columns of the log.
+
+        Args:
+            users: `[B]` consecutive ids.
+            start: `[B, S]` seconds at which sessions start.
+            n_sessions: `[B]` how many of them are real.
+            first_session: number of the block's first session.
+            random: the block's stream.
+        """
         world = self.world
-        start, n_sessions = _session_starts(world.activity[users], world.days, random)
         session_id = first_session + np.concatenate([[0], np.cumsum(n_sessions)[:-1]])
         favourite = self.guess_genres(users, random)
         history = np.full((len(users), 32), world.n_films, dtype=np.int32)
@@ -276,12 +294,7 @@ class _Service:
                 mood = _next_mood(mood, random)
                 time = time + 180
         order = np.argsort(np.concatenate([p["block_row"] for p in pages]), kind="stable")
-        names = [f.name for f in fields(Log) if f.name not in ("n_users", "n_films")]
-        types = {"session": np.int32, "time": np.int32, "click_probability": np.float32}
-        return {
-            n: np.concatenate([p[n] for p in pages])[order].astype(types.get(n, pages[0][n].dtype))
-            for n in names
-        }, int(n_sessions.sum())
+        return {name: np.concatenate([p[name] for p in pages])[order] for name in _TYPES}
 
     def choose(self, users, day, favourite, history, random) -> tuple[np.ndarray, np.ndarray]:
         """A list for each user: films `[B, 10]` and which places are filled `[B, 10]`."""
@@ -387,7 +400,8 @@ def _session_starts(activity, days, random) -> tuple[np.ndarray, np.ndarray]:
     slot[:, 1:][slot[:, 1:] == slot[:, :-1]] = n_slots
     slot = np.sort(slot, axis=1)
     start = slot * HALF_HOUR + (600 * random.random_sample(slot.shape)).astype(np.int64)
-    return start, (slot < n_slots).sum(axis=1)
+    n_real = (slot < n_slots).sum(axis=1)
+    return start[:, : n_real.max()].astype(np.int32), n_real
 
 
 def _rows(page: dict, who: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from os import PathLike
 
 import torch
 from torch import Tensor
 
 from recsys_book.checks import check_ids
+from recsys_book.data import frames
+from recsys_book.data.vocabulary import Vocabulary
 
 #: Marks an empty place in a table of candidate items.
 ABSENT = -1
@@ -25,6 +28,9 @@ class Interactions:
         time: optional `[M]` int64, seconds.
         rating: optional `[M]` float32.
         weight: optional `[M]` float32, how much an example counts.
+        user_vocabulary: optional, the names of users.
+        item_vocabulary: optional, the names of items.
+        n_repeats: rows left out because their (user, item) pair stood there already.
 
     Raises:
         ValueError: an id out of range, or tensors of different lengths.
@@ -37,6 +43,9 @@ class Interactions:
     time: Tensor | None = None
     rating: Tensor | None = None
     weight: Tensor | None = None
+    user_vocabulary: Vocabulary | None = None
+    item_vocabulary: Vocabulary | None = None
+    n_repeats: int = 0
 
     def __post_init__(self) -> None:
         for name in ("user", "item", "time", "rating", "weight"):
@@ -50,21 +59,129 @@ class Interactions:
                 )
         check_ids("user", self.user, self.n_users)
         check_ids("item", self.item, self.n_items)
+        for name, n in (("user_vocabulary", self.n_users), ("item_vocabulary", self.n_items)):
+            vocabulary = getattr(self, name)
+            if vocabulary is not None and len(vocabulary) != n:
+                raise ValueError(f"{name} holds {len(vocabulary)} names for {n} ids")
+
+    @classmethod
+    def from_frame(
+        cls,
+        df,
+        *,
+        user: str,
+        item: str,
+        time: str | None = None,
+        rating: str | None = None,
+        repeats: str = "first",
+    ) -> Interactions:
+        """A log of your own, from a pandas DataFrame.
+
+        **What happens to repeats:** a (user, item) pair that stands there more than once counts
+        once, at its first time (without a time: at its first row), with the rating it had then.
+        `weight` says how often it stood there and `n_repeats` how many rows were left out. An item
+        held out for a test could otherwise stand in training too. `repeats="all"` keeps every row.
+
+        Args:
+            df: a pandas DataFrame, one row an interaction.
+            user: name of the column with user ids, of any kind.
+            item: name of the column with item ids, of any kind.
+            time: name of the column with times: numbers that rise, or dates as pandas reads them.
+            rating: name of the column with ratings, numbers.
+            repeats: "first" or "all".
+
+        Returns:
+            Interactions with vocabularies; users and items numbered as they first appear.
+
+        Raises:
+            ValueError: a column that is missing, an empty log, a missing id, a time or rating that
+                cannot be read, one single user or item; each names the column and the first bad
+                row, counted from 1.
+        """
+        if repeats not in ("first", "all"):
+            raise ValueError(f"repeats is {repeats!r}; it must be 'first' or 'all'")
+        frames.check_columns(df, {"user": user, "item": item, "time": time, "rating": rating})
+        users, user_names = frames.factorize(df[user], "user", user)
+        items, item_names = frames.factorize(df[item], "item", item)
+        seconds = None if time is None else frames.to_seconds(df[time], time)
+        ratings = None if rating is None else frames.to_numbers(df[rating], "rating", rating)
+        whole = cls(
+            users,
+            items,
+            n_users=len(user_names),
+            n_items=len(item_names),
+            time=seconds,
+            rating=None if ratings is None else ratings.float(),
+            user_vocabulary=Vocabulary(user_names),
+            item_vocabulary=Vocabulary(item_names),
+        )
+        return whole if repeats == "all" else whole.without_repeats()
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | PathLike,
+        *,
+        user: str,
+        item: str,
+        time: str | None = None,
+        rating: str | None = None,
+        repeats: str = "first",
+        sep: str = ",",
+        encoding: str = "utf-8",
+    ) -> Interactions:
+        """A log of your own, from a file with one header line; see `from_frame`.
+
+        Args:
+            path: the file; .gz and the like are unpacked.
+            user, item, time, rating, repeats: as in `from_frame`.
+            sep: what separates columns.
+            encoding: of the text.
+
+        Raises:
+            ValueError: as in `from_frame`, and for a file of another separator or encoding.
+        """
+        columns = {"user": user, "item": item, "time": time, "rating": rating}
+        df = frames.read_csv(path, columns, sep=sep, encoding=encoding)
+        return cls.from_frame(df, **columns, repeats=repeats)
 
     def __len__(self) -> int:
         return len(self.user)
 
     def __getitem__(self, rows: Tensor | slice) -> Interactions:
         """The interactions at `rows` (a slice, a mask `[M]` or positions), same users and items."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        kept = {k: v[rows] if isinstance(v, Tensor) else v for k, v in columns.items()}
-        return Interactions(**kept)
+        return self._with_tensors(lambda column: column[rows])
 
     def to(self, device: torch.device | str) -> Interactions:
         """The same interactions with every tensor on `device`."""
+        return self._with_tensors(lambda column: column.to(device))
+
+    def _with_tensors(self, change) -> Interactions:
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in columns.items()}
-        return Interactions(**moved)
+        return replace(self, **{k: change(v) for k, v in columns.items() if isinstance(v, Tensor)})
+
+    def without_repeats(self) -> Interactions:
+        """Each (user, item) pair once, at its first time; `weight` counts how often it stood there.
+
+        The rows keep their order. Without times the first row of a pair is kept.
+        """
+        if len(self) == 0:
+            return self
+        # By pair, then by time; stable sorts keep the order of rows among equals.
+        order = torch.arange(len(self)) if self.time is None else self.time.argsort(stable=True)
+        key = self.keys()[order]
+        by_key = key.argsort(stable=True)
+        order, key = order[by_key], key[by_key]
+        new = torch.ones(len(key), dtype=torch.bool)
+        new[1:] = key[1:] != key[:-1]
+        count = torch.diff(new.nonzero().squeeze(1), append=torch.tensor([len(key)]))
+        kept, back = order[new].sort()
+        once = self[kept]
+        return replace(
+            once,
+            weight=count[back].float(),
+            n_repeats=self.n_repeats + len(self) - len(kept),
+        )
 
     def item_counts(self) -> Tensor:
         """`[N]` int64: how often each item occurs, its popularity."""
@@ -77,3 +194,9 @@ class Interactions:
     def keys(self) -> Tensor:
         """`[M]` int64: one number per pair, user · N + item, for set operations on pairs."""
         return self.user * self.n_items + self.item
+
+    def __str__(self) -> str:
+        text = f"{len(self):,} interactions of {self.n_users:,} users and {self.n_items:,} items"
+        if self.n_repeats:
+            text += f"; {self.n_repeats:,} repeats of a pair left out, the first of each kept"
+        return text

@@ -217,6 +217,32 @@ _TYPES = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Sitting:
+    """What can be known when a list is to be made for each of B users, as NumPy arrays.
+
+    Attributes:
+        who: `[B]` rows of the users in their block.
+        users: `[B]` ids.
+        time: `[B]` seconds.
+        device, daypart: `[B]`.
+        history: `[B, L]` films watched, oldest first, padded with n_films.
+        n_watched: `[B]` how many of them are real.
+        n_new: `[B]` how many of these in this very session.
+        belief: `[B, 6]` chance of each mood; for the oracle alone.
+    """
+
+    who: np.ndarray
+    users: np.ndarray
+    time: np.ndarray
+    device: np.ndarray
+    daypart: np.ndarray
+    history: np.ndarray
+    n_watched: np.ndarray
+    n_new: np.ndarray
+    belief: np.ndarray
+
+
 class _Service:
     """The logging policy, and the loop in which users meet it."""
 
@@ -273,28 +299,54 @@ class _Service:
             who = np.flatnonzero(n_sessions > s)
             if len(who) == 0:
                 break
-            time = start[who, s]
-            device = random.randint(len(DEVICES), size=len(who)).astype(np.int8)
-            daypart = (time % DAY // (DAY // len(DAYPARTS))).astype(np.int8)
-            mood = random.randint(len(MOODS), size=len(who)).astype(np.int8)
-            belief = np.full((len(who), len(MOODS)), 1 / len(MOODS))
-            for _ in range(LISTS):
-                longest = max(int(watched[who].max()), 1)
-                slate, real = self.choose(
-                    users[who], time // DAY, favourite[who], history[who, :longest], random
-                )
-                page = self.show(
-                    users[who], slate, real, device, daypart, mood, belief,
-                    history[who, :longest], random,
-                )  # fmt: skip
-                page |= {"time": time, "session": session_id[who] + s}
-                pages.append(_rows(page, who))
-                history = _append(history, watched, who, slate, page["clicked"], world.n_films)
-                belief = drift(page["belief"])
-                mood = _next_mood(mood, random)
-                time = time + 180
-        order = np.argsort(np.concatenate([p["block_row"] for p in pages]), kind="stable")
+            policy = lambda sitting: self.choose(
+                sitting.users, sitting.time // DAY, favourite[sitting.who], sitting.history, random
+            )
+            history, more = self.sit(
+                users, who, start[who, s], session_id[who] + s, history, watched, policy, random
+            )
+            pages += more
+        # int16 for speed: NumPy sorts it by radix. A block has at most 4,096 users.
+        row = (np.concatenate([p["user"] for p in pages]) - users[0]).astype(np.int16)
+        order = np.argsort(row, kind="stable")
         return {name: np.concatenate([p[name] for p in pages])[order] for name in _TYPES}
+
+    def sit(self, users, who, time, session, history, watched, policy, random):
+        """One session of some users: three lists, and what they do with them.
+
+        Args:
+            users: `[U']` ids behind the rows of history.
+            who: `[B]` rows of the users who sit down.
+            time: `[B]` seconds at which they do.
+            session: `[B]` numbers of their sessions.
+            history: `[U', L]` what has been watched, oldest first, padded with n_films.
+            watched: `[U']` how many films that is; counted up in place.
+            policy: `policy(Sitting)` gives films `[B, K]` and which places are filled `[B, K]`.
+            random: the stream.
+
+        Returns:
+            history with the clicks added, and a list of pages.
+        """
+        world, pages = self.world, []
+        device = random.randint(len(DEVICES), size=len(who)).astype(np.int8)
+        daypart = (time % DAY // (DAY // len(DAYPARTS))).astype(np.int8)
+        mood = random.randint(len(MOODS), size=len(who)).astype(np.int8)
+        belief = np.full((len(who), len(MOODS)), 1 / len(MOODS))
+        watched_before = watched[who].copy()
+        for _ in range(LISTS):
+            seen = history[who, : max(int(watched[who].max()), 1)]
+            new = watched[who] - watched_before  # clicks in this session so far
+            slate, real = policy(
+                Sitting(who, users[who], time, device, daypart, seen, watched[who], new, belief)
+            )
+            page = self.show(users[who], slate, real, device, daypart, mood, belief, seen, random)
+            page |= {"time": time, "session": session}
+            pages.append(_rows(page))
+            history = _append(history, watched, who, slate, page["clicked"], world.n_films)
+            belief = drift(page["belief"])
+            mood = _next_mood(mood, random)
+            time = time + 180
+        return history, pages
 
     def choose(self, users, day, favourite, history, random) -> tuple[np.ndarray, np.ndarray]:
         """A list for each user: films `[B, 10]` and which places are filled `[B, 10]`."""
@@ -404,10 +456,9 @@ def _session_starts(activity, days, random) -> tuple[np.ndarray, np.ndarray]:
     return start[:, : n_real.max()].astype(np.int32), n_real
 
 
-def _rows(page: dict, who: np.ndarray) -> dict[str, np.ndarray]:
+def _rows(page: dict) -> dict[str, np.ndarray]:
     """A page of lists as rows of the log: empty places left out."""
-    real = page["real"]
-    rows = {"block_row": np.broadcast_to(who[:, None].astype(np.int16), real.shape)[real]}
+    real, rows = page["real"], {}
     for f in fields(Log):
         if f.name in page:
             value = page[f.name]

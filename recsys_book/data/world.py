@@ -240,6 +240,15 @@ class World:
         check_ids("films", films, self.n_films)
         return users.cpu().numpy(), films.cpu().numpy()
 
+    def run_online(self, policy, days: int = 14, *, seed: int = 0, after_day=None):
+        """Let a policy fill the lists for some days after the log, and see what users do.
+
+        See `recsys_book.data.online.run_online`, which does it.
+        """
+        from recsys_book.data.online import run_online  # it needs this module
+
+        return run_online(self, policy, days, seed=seed, after_day=after_day)
+
     # ------------------------------------------------------------ what people can read
 
     @property

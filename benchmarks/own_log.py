@@ -1,6 +1,6 @@
 """A log of 20 million rows through from_frame, two splits and Popularity: seconds and memory.
 
-    python benchmarks/own_log.py
+python benchmarks/own_log.py
 """
 
 import resource

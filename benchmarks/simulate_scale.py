@@ -1,7 +1,7 @@
 """How long simulate() takes, and how much memory, at the size you name.
 
-    python benchmarks/simulate_scale.py 100000 100000
-    python benchmarks/simulate_scale.py 1000000 1000000
+python benchmarks/simulate_scale.py 100000 100000
+python benchmarks/simulate_scale.py 1000000 1000000
 """
 
 import resource

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from recsys_book.metrics import share_of_learnable
+
 MIME = "application/vnd.recsys-book.claim+json"
 
 
@@ -52,6 +54,22 @@ def paired_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95)
     if len(a) != len(b):
         raise ValueError(f"a has {len(a)} figures and b {len(b)}; pairs need equal numbers")
     return t_interval(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), level)
+
+
+def learnable_interval(
+    values: Sequence[float], popularity: Sequence[float], oracle: Sequence[float]
+) -> Interval:
+    """t-interval of the share of the learnable, over seeds.
+
+    Each seed is rescaled by its own popularity and oracle first: a seed is a world of its own.
+
+    Args:
+        values: the model's figure under each seed.
+        popularity: popularity's, same seeds, same order.
+        oracle: the oracle's, same seeds, same order.
+    """
+    rows = zip(values, popularity, oracle, strict=True)
+    return t_interval([share_of_learnable(*row) for row in rows])
 
 
 class Claim:

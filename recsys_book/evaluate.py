@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from recsys_book.data.interactions import ABSENT, Interactions
-from recsys_book.metrics import hit_rate_at_k, ndcg_at_k
+from recsys_book.metrics import hit_rate_at_k, ndcg_at_k, recall_at_k
 from recsys_book.sampling import UnseenItems
 
 
 @dataclass(frozen=True)
 class RankingReport:
-    """Leave-one-out figures.
+    """Ranking figures, leave-one-out or over the full catalogue.
 
     Attributes:
         hit_rate: `[U']` HR@K of each user ranked.
         ndcg: `[U']` NDCG@K of each user ranked.
+        recall: `[U']` recall@K of each user ranked; with one held-out item the same as HR@K.
         users: `[U']` who was ranked.
         n_not_ranked: users left out because they have no held-out item or nothing to rank it
             against; they are in no mean.
@@ -29,6 +30,7 @@ class RankingReport:
 
     hit_rate: Tensor
     ndcg: Tensor
+    recall: Tensor
     users: Tensor
     n_not_ranked: int
     k: int
@@ -92,11 +94,99 @@ def leave_one_out(
     return RankingReport(
         hit_rate=hit_rate_at_k(scores, relevant, k, ties),
         ndcg=ndcg_at_k(scores, relevant, k, ties),
+        recall=recall_at_k(scores, relevant, k, ties),
         users=users,
         n_not_ranked=n_not_ranked,
         k=k,
         ties=ties,
     )
+
+
+@torch.no_grad()
+def full_catalogue(
+    score: Callable[[Tensor], Tensor],
+    relevant: Interactions,
+    seen: Interactions | None = None,
+    *,
+    k: int = 10,
+    ties: str = "worst",
+    batch_size: int = 256,
+) -> RankingReport:
+    """Rank the whole catalogue for every user, without what the user has had already.
+
+    Args:
+        score: `score(users [U])` returns `[U, N]`, such as the method of that name of the book's
+            models. −inf takes an item out of the race (one that is not out yet, say).
+        relevant: what should stand on top, one row a (user, item) pair.
+        seen: pairs taken out of the race; usually all that was trained on.
+        k: cut-off.
+        ties: tie rule, see `recsys_book.metrics`.
+        batch_size: users scored at once.
+
+    Raises:
+        ValueError: sizes that do not fit, a pair both relevant and seen, NaN scores, k out of
+            range. Users with nothing relevant are left out and counted.
+    """
+    n_users, n_items = relevant.n_users, relevant.n_items
+    if seen is not None:
+        if (seen.n_users, seen.n_items) != (n_users, n_items):
+            raise ValueError(
+                f"seen is of {seen.n_users} users and {seen.n_items} items, relevant of "
+                f"{n_users} and {n_items}"
+            )
+        both = torch.isin(relevant.keys(), seen.keys())
+        if both.any():
+            pair = int(both.nonzero()[0])
+            raise ValueError(
+                f"user {int(relevant.user[pair])} and item {int(relevant.item[pair])} stand in "
+                f"relevant and in seen ({int(both.sum())} such pairs); an item to be found must "
+                "not be taken out of the race"
+            )
+    users = relevant.user.unique()  # sorted
+    wanted = _Rows(relevant)
+    taken = None if seen is None else _Rows(seen)
+    parts = []
+    model = getattr(score, "__self__", None)  # a method of a torch module: put it in eval mode
+    was_training = getattr(model, "training", False)
+    if was_training:
+        model.eval()
+    for some in users.split(batch_size):
+        scores = score(some).double()  # [b, N]
+        if scores.shape != (len(some), n_items):
+            raise ValueError(
+                f"score gave shape {tuple(scores.shape)}; it must be {(len(some), n_items)}"
+            )
+        if taken is not None:
+            scores = scores.masked_fill(taken.mask(some), -torch.inf)
+        is_relevant = wanted.mask(some)
+        parts.append([m(scores, is_relevant, k, ties) for m in _RANKING])
+    if was_training:
+        model.train()
+    hit_rate, ndcg, recall = (torch.cat(column) for column in zip(*parts, strict=True))
+    return RankingReport(hit_rate, ndcg, recall, users, n_users - len(users), k, ties)
+
+
+_RANKING = (hit_rate_at_k, ndcg_at_k, recall_at_k)
+
+
+class _Rows:
+    """Looks up all pairs of some users at once."""
+
+    def __init__(self, pairs: Interactions) -> None:
+        order = pairs.user.argsort(stable=True)
+        self.item, self.n_items = pairs.item[order], pairs.n_items
+        self.count = pairs.user_counts()
+        self.start = self.count.cumsum(0) - self.count
+
+    def mask(self, users: Tensor) -> Tensor:
+        """`[U, N]` bool: is the pair there?"""
+        count = self.count[users]
+        row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
+        first = torch.repeat_interleave(self.start[users] - (count.cumsum(0) - count), count)
+        place = first + torch.arange(len(row), device=users.device)
+        mask = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
+        mask[row, self.item[place]] = True
+        return mask
 
 
 @torch.no_grad()

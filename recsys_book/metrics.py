@@ -15,6 +15,8 @@ Pointwise metrics (`auc`, `log_loss`, `rmse`) take `[B]` and return a float.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -183,6 +185,32 @@ def rmse(targets: Tensor, predictions: Tensor) -> float:
     if targets.numel() == 0:
         raise ValueError("targets is empty; there is nothing to average")
     return float((targets.double() - predictions.double()).square().mean().sqrt())
+
+
+# ---------------------------------------------------------------- the book's unit
+
+
+def share_of_learnable(value: float, popularity: float, oracle: float) -> float:
+    """How much of what can be learned beyond popularity a model has learned.
+
+    0 is popularity, 1 the oracle, which knows the truth of a simulated world. A model that is worse
+    than popularity is below 0. The same for figures to maximize (NDCG) and to minimize (log-loss).
+
+    Args:
+        value: the model's figure.
+        popularity: that of popularity, on the same test.
+        oracle: that of the oracle, on the same test.
+
+    Raises:
+        ValueError: a figure that is not finite, or popularity as good as the oracle: there is
+            nothing to learn.
+    """
+    for name, figure in (("value", value), ("popularity", popularity), ("oracle", oracle)):
+        if not math.isfinite(figure):
+            raise ValueError(f"{name} is {figure}; it must be a number")
+    if oracle == popularity:
+        raise ValueError(f"oracle and popularity are both {oracle}; there is nothing to learn")
+    return (value - popularity) / (oracle - popularity)
 
 
 def _check_labels(labels: Tensor, scores: Tensor) -> Tensor:

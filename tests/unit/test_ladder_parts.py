@@ -1,4 +1,4 @@
-"""The rungs of the ladder: baselines, DNN, BPR, full-catalogue ranking, the share of the learnable."""
+"""The rungs of the ladder: baselines, DNN, BPR, full-catalogue ranking, share of the learnable."""
 
 import math
 

@@ -117,17 +117,8 @@ class Log:
             `[B, L]` int64, most recent first, padded with n_films.
         """
         check_positive("length", length)
-        clicked = self.clicked.long()
-        before = clicked.cumsum(0) - clicked  # [M] clicks in all rows above
-        user = self.user
-        # The rows of one list share user and time: take the count at its first row.
-        new_list = torch.ones(len(self), dtype=torch.bool)
-        new_list[1:] = (user[1:] != user[:-1]) | (self.time[1:] != self.time[:-1])
-        which_list = new_list.long().cumsum(0) - 1
-        before_list = before[new_list][which_list]
-        new_user = torch.ones(len(self), dtype=torch.bool)
-        new_user[1:] = user[1:] != user[:-1]
-        before_user = before[new_user][new_user.long().cumsum(0) - 1]
+        before_list = self._clicks_before_first(self.user, self.time)
+        before_user = self._clicks_before_first(self.user)
         if rows is not None:
             before_list, before_user = before_list[rows], before_user[rows]
         clicked_films = torch.cat([self.film[self.clicked].long(), torch.tensor([self.n_films])])
@@ -135,6 +126,21 @@ class Log:
         place = before_list[:, None] - back  # [B, L] in the list of all clicks
         valid = place >= before_user[:, None]
         return torch.where(valid, clicked_films[place.clamp(min=0)], self.n_films)
+
+    def clicks_in_session(self) -> Tensor:
+        """`[M]`: how many clicks the session had before the list that a row stands in: so many of
+        the first entries of `histories` are of this very session. The log must be whole."""
+        return self._clicks_before_first(self.user, self.time) - self._clicks_before_first(
+            self.session
+        )
+
+    def _clicks_before_first(self, *columns: Tensor) -> Tensor:
+        """`[M]`: clicks in all rows above the first row of each run of equal values in columns."""
+        clicked = self.clicked.long()
+        before = clicked.cumsum(0) - clicked
+        first = torch.ones(len(self), dtype=torch.bool)
+        first[1:] = torch.stack([c[1:] != c[:-1] for c in columns]).any(0)
+        return before[first][first.long().cumsum(0) - 1]
 
     def final_histories(self, length: int) -> Tensor:
         """`[U, L]`: what each user has watched by the end, most recent first, padded with

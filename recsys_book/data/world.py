@@ -60,8 +60,8 @@ MOOD_OF_GENRE = {
 
 #: Sizes of the effects, in log-odds (standard deviation, or the plus and minus of a sign).
 SIZES = {
-    "base": -1.7, "popular": 0.5, "quality": 0.3, "taste": 1.0, "combination": 0.7, "habit": 0.5,
-    "three_way": 0.8, "sequels": 3.0, "mood": 1.2, "clickbait": 1.0,
+    "base": -1.7, "popular": 0.5, "quality": 0.3, "taste": 1.2, "combination": 0.9, "habit": 0.8,
+    "three_way": 1.0, "sequels": 3.0, "mood": 1.0, "clickbait": 1.0,
 }  # fmt: skip
 RANK = 4  # hidden directions of taste
 SLATE = 10  # films in a list

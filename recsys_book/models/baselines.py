@@ -139,6 +139,9 @@ class EASE(_ScoresUsers):
 
         B_ij = −P_ij / P_jj, and 0 on the diagonal; score = X B
 
+    Where there are fewer users than items, the same P comes from the smaller U x U inverse
+    (Woodbury's identity): P = (I − X' (XX' + l2 I)^-1 X) / l2.
+
     Args:
         train: what each user chose.
         l2: strength of the regularization, above 0. The one thing to tune.
@@ -157,10 +160,16 @@ class EASE(_ScoresUsers):
             )
         self.n_users, self.n_items = train.n_users, train.n_items
         self.chosen = choices(train)  # [U, N]
-        gram = torch.from_numpy((self.chosen.T @ self.chosen).toarray())  # [N, N]
+        fewer_users = self.n_users < self.n_items
+        x = self.chosen.T if fewer_users else self.chosen
+        gram = torch.from_numpy((x.T @ x).toarray())  # [N, N] or, of the users, [U, U]
         gram.diagonal().add_(l2)
         inverse = torch.linalg.inv(gram)
-        self.weights = -inverse / inverse.diagonal()  # [N, N], column j predicts item j
+        if fewer_users:
+            dense = torch.from_numpy(self.chosen.toarray())  # [U, N]
+            inverse = dense.T @ (inverse @ dense) / -l2
+            inverse.diagonal().add_(1 / l2)
+        self.weights = inverse.div_(-inverse.diagonal())  # [N, N], column j predicts item j
         self.weights.fill_diagonal_(0)
 
     def score(self, users: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 import argparse
 
-from recsys_book.reproduce import additive, xor
+from recsys_book.reproduce import additive, ladder, xor
 
-RUNS = {module.NAME: module for module in (additive, xor)}
+RUNS = {module.NAME: module for module in (additive, ladder, xor)}
 
 
 def main() -> None:

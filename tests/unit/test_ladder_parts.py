@@ -53,8 +53,9 @@ def test_item_knn_equals_its_formula(shrinkage, damping):
     assert best == int(likeness[:, 2].argmax()) and math.isclose(value, float(likeness[:, 2].max()))
 
 
-def test_ease_is_the_best_linear_model_without_a_diagonal():
-    log = some_log()
+@pytest.mark.parametrize("n_users", [23, 9])  # more users than items, and fewer
+def test_ease_is_the_best_linear_model_without_a_diagonal(n_users):
+    log = some_log(n_users)
     model, x = EASE(log, l2=3.0), dense(log)
     weights = model.weights
     assert weights.diagonal().abs().max() == 0

@@ -1,0 +1,178 @@
+"""Chapter 00 on real films: the same rungs on ml-latest-small, the last film of each user left out.
+
+Every rating counts as "watched", whatever it says. Everything is chosen on each user's last film
+but one; models are then refitted with it, and the last film is looked for once, in the full
+catalogue without what the user has watched.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from recsys_book.data import encode_fields, leave_last_out
+from recsys_book.data.interactions import Interactions
+from recsys_book.data.ml_latest_small import MovieLens
+from recsys_book.data.splits import Split
+from recsys_book.evaluate import RankingReport, full_catalogue
+from recsys_book.layers import Bags
+from recsys_book.losses import bce
+from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
+from recsys_book.models.dnn import DNN
+from recsys_book.models.factorization_machine import FactorizationMachine
+from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.sampling import UnseenItems, with_negatives
+from recsys_book.train import History, fit
+
+CLOSED = {"Popularity": Popularity, "ItemKNN": ItemKNN, "EASE": EASE, "IALS": IALS}
+LEARNED = ("MF", "FM", "DNN")
+GENRE = 3  # position of the field that comes with a bag: (user, film, decade, first genre)
+DECAY = 0.8
+
+
+@dataclass(frozen=True)
+class FilmTask:
+    """The set, cut and encoded.
+
+    Attributes:
+        split: of the ratings.
+        item_fields: `[N, 2]` decade and first genre of each film.
+        genres: `[N, G]` all genres of each film, padded with 0.
+        cardinalities: of user, film, decade and first genre.
+    """
+
+    split: Split
+    item_fields: Tensor
+    genres: Tensor
+    cardinalities: list[int]
+
+    def encode(self, users: Tensor, items: Tensor) -> tuple[Tensor, Bags]:
+        """Ids `[B, 4]` and the bag of genres for pairs."""
+        ids = torch.cat([users[:, None] + 1, items[:, None] + 1, self.item_fields[items]], dim=1)
+        genres = self.genres[items]
+        return ids, {GENRE: (genres, genres > 0)}
+
+
+def make_film_task(films: MovieLens) -> FilmTask:
+    """Cut and encode MovieLens small."""
+    import pandas as pd
+
+    names = sorted({genre for some in films.genres for genre in some})
+    frame = pd.DataFrame(
+        {
+            "decade": [None if year is None else year // 10 * 10 for year in films.years],
+            "genre": [some[0] if some else None for some in films.genres],
+        }
+    )
+    decoders = encode_fields(frame, ["decade"]).decoders
+    decoders.append(encode_fields(pd.DataFrame({"genre": names}), ["genre"]).decoders[0])
+    fields = encode_fields(frame, ["decade", "genre"], decoders)
+    longest = max(len(some) for some in films.genres)
+    rows = [
+        [names.index(g) + 1 for g in some] + [0] * (longest - len(some)) for some in films.genres
+    ]
+    r = films.ratings
+    return FilmTask(
+        leave_last_out(r),
+        fields.ids,
+        torch.tensor(rows),
+        [r.n_users + 1, r.n_items + 1, *fields.cardinalities],
+    )
+
+
+class FilmModel(nn.Module):
+    """MF, FM or DNN on pairs, with the films' fields looked up on the way."""
+
+    def __init__(self, name: str, task: FilmTask, dim: int) -> None:
+        super().__init__()
+        self.name, self.task = name, task
+        users, items = task.cardinalities[0] - 1, task.cardinalities[1] - 1
+        self.n_items = items
+        if name == "MF":
+            self.model = MatrixFactorization(users, items, dim)
+        elif name == "FM":
+            self.model = FactorizationMachine(task.cardinalities, dim, init_std=0.1)
+        else:
+            self.model = DNN(task.cardinalities, dim, (128, 64), (GENRE,), init_std=0.1)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Logits `[B]`."""
+        if self.name == "MF":
+            return self.model(users, items)
+        return self.model(*self.task.encode(users, items))
+
+    @torch.no_grad()
+    def score(self, users: Tensor) -> Tensor:
+        """Logits `[U, N]`."""
+        if self.name == "MF":
+            return self.model.score(users)
+        items = torch.arange(self.n_items)
+        rows = [self(user.expand(self.n_items), items) for user in users]
+        return torch.stack(rows)
+
+
+def train_film_model(
+    task: FilmTask,
+    name: str,
+    train: Interactions,
+    *,
+    dim: int,
+    lr: float,
+    weight_decay: float,
+    epochs: int,
+    seed: int,
+    validate: Callable[[nn.Module], float] | None = None,
+    patience: int | None = None,
+) -> tuple[FilmModel, History]:
+    """Binary cross-entropy with four uniform negatives a film, drawn anew every epoch; Adam."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = FilmModel(name, task, dim)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+    unseen = UnseenItems(train)
+
+    def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
+        for rows in torch.randperm(len(train), generator=generator).split(1_024):
+            yield with_negatives(train.user[rows], train.item[rows], unseen, 4, generator)
+
+    history = fit(
+        model,
+        batches,
+        lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
+        optimizer,
+        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)],
+        validate=validate,
+        max_epochs=epochs,
+        patience=patience,
+        seed=seed,
+    )
+    return model, history
+
+
+def validation_ndcg(task: FilmTask, score: Callable, every: int = 1) -> float:
+    """NDCG@10 of the last film but one, in the full catalogue.
+
+    Args:
+        task: from `make_film_task`.
+        score: `score(users) -> [U, N]`.
+        every: take every so manieth user only, to save time while choosing.
+    """
+    held = task.split.validation
+    held = held[held.user % every == 0]
+    return float(full_catalogue(score, held, task.split.train).ndcg.mean())
+
+
+def final_report(task: FilmTask, score: Callable) -> RankingReport:
+    """The last film of each user in the full catalogue."""
+    return full_catalogue(score, task.split.test, task.split.train_and_validation)
+
+
+def grid(**options: Sequence) -> list[dict]:
+    """Every combination of the options."""
+    return [
+        dict(zip(options, values, strict=True)) for values in itertools.product(*options.values())
+    ]

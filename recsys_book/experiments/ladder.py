@@ -16,6 +16,7 @@ Two questions to each rung:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ from recsys_book.data.world import (
 from recsys_book.evaluate import full_catalogue
 from recsys_book.layers import Bags
 from recsys_book.losses import bce
-from recsys_book.metrics import log_loss, share_of_learnable
+from recsys_book.metrics import auc, log_loss, share_of_learnable
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
@@ -366,7 +367,12 @@ LEARNED = ("Popularity", "MF", "FM", "DNN")
 
 
 def climb(
-    task: Task, settings: Mapping[str, dict], *, seed: int, rungs: Sequence[str] = RUNGS
+    task: Task,
+    settings: Mapping[str, dict],
+    *,
+    seed: int,
+    rungs: Sequence[str] = RUNGS,
+    rows: Tensor | None = None,
 ) -> dict[str, dict]:
     """Fit every rung on all days before the test, and score it once.
 
@@ -375,32 +381,43 @@ def climb(
         settings: rung → keyword arguments of `Settings`, or of the closed form.
         seed: of the training.
         rungs: which.
+        rows: positions of the impressions that the learned rungs are fitted on, all of them before
+            the test; None for every such impression.
 
     Returns:
-        rung → {"log_loss" (of those that give probabilities), "ndcg"}, with "Oracle" among them.
+        rung → {"ndcg", "seconds" to fit, and of those that give probabilities "log_loss", "auc" and
+        "parameters"}, with "Oracle" among them.
     """
     ranking = make_ranking(task, seed=seed)
     test = (task.day >= task.test_from).nonzero().squeeze(1)
     examples = task.examples[test]
     chance = task.world.log.click_probability[test].double()
+    oracle = chance.clamp(1e-12, 1 - 1e-9).logit()
     figures = {
         "Oracle": {
-            "log_loss": log_loss(examples.label, chance.clamp(1e-12, 1 - 1e-9).logit()),
+            "log_loss": log_loss(examples.label, oracle),
+            "auc": auc(examples.label, oracle),
             "ndcg": ndcg(ranking, lambda users: ranking.truth[users]),
         }
     }
     for rung in rungs:
+        start = time.perf_counter()
         if rung in CLOSED:
             model = CLOSED[rung](task.clicks(), **settings[rung])
-            figures[rung] = {"ndcg": ndcg(ranking, model.score)}
+            seconds = time.perf_counter() - start
+            figures[rung] = {"seconds": seconds, "ndcg": ndcg(ranking, model.score)}
             continue
-        rows = task.before(task.test_from)
+        rows = task.before(task.test_from) if rows is None else rows
         model, _ = train_click_model(task, rung, Settings(**settings[rung]), rows, seed=seed)
-        score = scorer(task, ranking, model)
+        seconds, score = time.perf_counter() - start, scorer(task, ranking, model)
         if rung == "Popularity":  # the list everybody knows: what was clicked most
             score = Popularity(task.clicks()).score
+        predicted = logits(model, examples)
         figures[rung] = {
-            "log_loss": log_loss(examples.label, logits(model, examples)),
+            "seconds": seconds,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "log_loss": log_loss(examples.label, predicted),
+            "auc": auc(examples.label, predicted),
             "ndcg": ndcg(ranking, score),
         }
     return figures

@@ -56,6 +56,33 @@ def paired_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95)
     return t_interval(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), level)
 
 
+def bootstrap_interval(
+    values: Sequence[float], level: float = 0.95, *, draws: int = 2_000, seed: int = 0
+) -> Interval:
+    """Mean and percentile bootstrap interval over users (or other cases).
+
+    For a difference between two models give the users' differences: the pairs stay together.
+
+    Args:
+        values: one figure per user, at least two.
+        level: coverage.
+        draws: resamples.
+        seed: of the draw.
+
+    Raises:
+        ValueError: fewer than two values, or one that is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values has shape {values.shape}; an interval needs two figures or more")
+    if not np.isfinite(values).all():
+        raise ValueError(f"values contains {values[~np.isfinite(values)][0]}; all must be finite")
+    random = np.random.RandomState(seed)
+    means = [values[random.randint(len(values), size=len(values))].mean() for _ in range(draws)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(values.mean(), float(low), float(high), len(values))
+
+
 def learnable_interval(
     values: Sequence[float], popularity: Sequence[float], oracle: Sequence[float]
 ) -> Interval:

@@ -37,6 +37,7 @@ from recsys_book.data.world import (
     World,
 )
 from recsys_book.evaluate import full_catalogue
+from recsys_book.experiments.xor import neighbour_purity
 from recsys_book.layers import Bags
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, log_loss, share_of_learnable
@@ -228,11 +229,7 @@ def train_click_model(
     validate: Callable[[nn.Module], float] | None = None,
 ) -> tuple[ClickModel, object]:
     """Fit one rung by binary cross-entropy on the impressions at `rows`; Adam, falling rate."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = ClickModel(
-            name, task.cardinalities, settings.dim, settings.hidden, settings.dropout
-        )
+    model = _new_model(task, name, settings, seed)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
@@ -256,6 +253,59 @@ def train_click_model(
     return model, history
 
 
+def _new_model(task: Task, name: str, settings: Settings, seed: int) -> ClickModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return ClickModel(name, task.cardinalities, settings.dim, settings.hidden, settings.dropout)
+
+
+def film_vectors(task: Task, settings: Settings, *, seed: int) -> list[Tensor]:
+    """Matrix factorization's film vectors before training and after each epoch.
+
+    Returns:
+        tensors `[N, D]` of length 1, so that near means a small angle.
+    """
+    vectors = lambda model: nn.functional.normalize(model.model.item_vectors.weight[1:].detach())
+    kept = [vectors(_new_model(task, "MF", settings, seed))]
+
+    def keep(model: ClickModel) -> float:
+        kept.append(vectors(model))
+        return 0.0
+
+    train_click_model(task, "MF", settings, task.before(task.test_from), seed=seed, validate=keep)
+    return kept
+
+
+def sights(tasks: Sequence[Task], vectors: Sequence[Sequence[Tensor]]) -> dict[str, dict]:
+    """What is often said of maps of films, in numbers: mean over worlds, on the vectors themselves.
+
+    Args:
+        tasks: one a world.
+        vectors: for each, `film_vectors`; the last are looked at.
+
+    Returns:
+        "among the ten nearest" and "among all films" → label → share that agrees: by genre, by
+        second genre, and by third of popularity (times shown).
+    """
+    near, everywhere = {}, {}
+    for task, epochs in zip(tasks, vectors, strict=True):
+        world = task.world
+        shown = torch.bincount(world.log.film.long(), minlength=world.n_films)
+        third = shown.argsort().argsort() * 3 // world.n_films
+        labels = {
+            "genre": torch.from_numpy(world.film.genre),
+            "second genre": torch.from_numpy(world.film.second_genre),
+            "popularity, in thirds": third,
+        }
+        for name, label in labels.items():
+            n = len(label)
+            same = (label[:, None] == label).sum().item() - n
+            near.setdefault(name, []).append(neighbour_purity(epochs[-1], label))
+            everywhere.setdefault(name, []).append(same / (n * (n - 1)))
+    mean = lambda values: {name: float(np.mean(v)) for name, v in values.items()}
+    return {"among the ten nearest": mean(near), "among all films": mean(everywhere)}
+
+
 @torch.no_grad()
 def logits(model: nn.Module, examples: Examples, batch_size: int = 65_536) -> Tensor:
     """`[B]` float64, in eval mode."""
@@ -277,7 +327,7 @@ class Ranking:
         relevant: ten films for each user drawn, those with the highest true chance of a click among
             the films that are out and not watched; the mood is unknown.
         seen: what was watched before the test.
-        out: `[N]` bool, the films released before the test.
+        out: `[N]` bool, the films that are out on the first day of the test.
         truth: `[U, N]` float32, the true chances.
     """
 

@@ -8,9 +8,10 @@ catalogue without what the user has watched.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -19,19 +20,17 @@ from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.data.splits import Split
 from recsys_book.evaluate import RankingReport, full_catalogue
+from recsys_book.experiments.implicit import train_implicit
 from recsys_book.layers import Bags
-from recsys_book.losses import bce
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.sampling import UnseenItems, with_negatives
-from recsys_book.train import History, fit
+from recsys_book.train import History
 
 CLOSED = {"Popularity": Popularity, "ItemKNN": ItemKNN, "EASE": EASE, "IALS": IALS}
 LEARNED = ("MF", "FM", "DNN")
 GENRE = 3  # position of the field that comes with a bag: (user, film, decade, first genre)
-DECAY = 0.8
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,6 @@ class FilmTask:
 
 def make_film_task(films: MovieLens) -> FilmTask:
     """Cut and encode MovieLens small."""
-    import pandas as pd
-
     names = sorted({genre for some in films.genres for genre in some})
     frame = pd.DataFrame(
         {
@@ -128,27 +125,19 @@ def train_film_model(
     validate: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
 ) -> tuple[FilmModel, History]:
-    """Binary cross-entropy with four uniform negatives a film, drawn anew every epoch; Adam."""
+    """One of the learned rungs, by `train_implicit`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = FilmModel(name, task, dim)
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
-    unseen = UnseenItems(train)
-
-    def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
-        for rows in torch.randperm(len(train), generator=generator).split(1_024):
-            yield with_negatives(train.user[rows], train.item[rows], unseen, 4, generator)
-
-    history = fit(
+    history = train_implicit(
         model,
-        batches,
-        lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
-        optimizer,
-        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)],
-        validate=validate,
-        max_epochs=epochs,
-        patience=patience,
+        train,
+        lr=lr,
+        weight_decay=weight_decay,
+        epochs=epochs,
         seed=seed,
+        validate=validate,
+        patience=patience,
     )
     return model, history
 

@@ -7,7 +7,7 @@ validation pairs for that many epochs, and the test items are scored once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 
@@ -15,30 +15,17 @@ from recsys_book.data import load
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidates
+from recsys_book.experiments.implicit import train_implicit
 from recsys_book.experiments.xor import seeded
-from recsys_book.losses import bce
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.reproduce.record import Run
-from recsys_book.sampling import UnseenItems, with_negatives
-from recsys_book.train import History, fit
+from recsys_book.train import History
 
 NAME = "additive"
 DIMS, SEEDS, RATES = (0, 8), (0, 1, 2), (0.005, 0.01, 0.02)
 N_NEGATIVES, BATCH_SIZE = 4, 4_096
 MAX_EPOCHS, PATIENCE = 12, 2
-DECAY = 0.8  # of the learning rate, after every epoch: late epochs settle instead of jumping
-
-
-def epoch_batches(train: Interactions) -> Callable[[int, torch.Generator], Iterator[tuple]]:
-    """Batches for `fit`: shuffled pairs, each with 4 negatives drawn anew every epoch."""
-    unseen = UnseenItems(train)
-
-    def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
-        for rows in torch.randperm(len(train), generator=generator).split(BATCH_SIZE):
-            yield with_negatives(train.user[rows], train.item[rows], unseen, N_NEGATIVES, generator)
-
-    return batches
 
 
 def train_mf(
@@ -54,17 +41,16 @@ def train_mf(
     """Matrix factorization by BCE on sampled negatives and Adam; dim=0 is the additive model."""
     [model] = seeded(lambda: MatrixFactorization(train.n_users, train.n_items, dim), [seed])
     model, train = model.to(device), train.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    history = fit(
+    history = train_implicit(
         model,
-        epoch_batches(train),
-        lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
-        optimizer,
-        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)],
-        validate=validate,
-        max_epochs=max_epochs,
-        patience=PATIENCE if validate else None,
+        train,
+        lr=lr,
+        epochs=max_epochs,
         seed=seed,
+        n_negatives=N_NEGATIVES,
+        batch_size=BATCH_SIZE,
+        validate=validate,
+        patience=PATIENCE if validate else None,
     )
     return model, history
 

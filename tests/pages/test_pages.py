@@ -12,12 +12,14 @@ AXE = ROOT / "book" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = [
     "book/index.html",
     "book/how-to-read.html",
+    "book/simulated-service.html",
+    "book/your-own-log.html",
     "book/papers.html",
     "book/bibliography.html",
     *sorted(f"chapters/{p.stem}.html" for p in (ROOT / "chapters").glob("*.ipynb")),
 ]
 CHAPTERS = [p for p in PAGES if p.startswith("chapters/")]
-WITH_WIDGETS = ["book/index.html", *CHAPTERS]
+WITH_WIDGETS = ["book/index.html", "book/simulated-service.html", *CHAPTERS]
 
 #: What is drawn, not what the slider says: the canvas's pixels or the image's data.
 PICTURE = """widget => {
@@ -95,13 +97,16 @@ def test_play_moves_the_picture_and_alt_text_follows(open_page, path):
 
 
 @pytest.mark.parametrize("path", WITH_WIDGETS)
-def test_the_canvas_follows_the_theme(open_page, path):
+def test_widgets_follow_the_theme(open_page, path):
     page, _ = open_page(path, "light")
-    canvas = page.locator("canvas.rb-picture").first
-    before = canvas.evaluate("c => c.toDataURL()")
+    words = "w => getComputedStyle(w).color"  # images keep their white; words and canvases turn
+    widget, canvases = page.locator(".rb-frames").first, page.locator("canvas.rb-picture")
+    before = widget.evaluate(words), [c.evaluate("c => c.toDataURL()") for c in canvases.all()]
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.wait_for_timeout(300)
-    assert canvas.evaluate("c => c.toDataURL()") != before
+    assert widget.evaluate(words) != before[0]
+    for canvas, picture in zip(canvases.all(), before[1], strict=True):
+        assert canvas.evaluate("c => c.toDataURL()") != picture
 
 
 @pytest.mark.parametrize("path", PAGES)

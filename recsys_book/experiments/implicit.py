@@ -1,0 +1,62 @@
+"""Training on implicit feedback: what was chosen, against items drawn as if declined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from recsys_book.data.interactions import Interactions
+from recsys_book.losses import bce
+from recsys_book.sampling import UnseenItems, with_negatives
+from recsys_book.train import History, fit
+
+DECAY = 0.8  # of the learning rate, after every epoch: late epochs settle instead of jumping
+
+
+def train_implicit(
+    model: nn.Module,
+    train: Interactions,
+    *,
+    lr: float,
+    epochs: int,
+    seed: int,
+    weight_decay: float = 0.0,
+    n_negatives: int = 4,
+    batch_size: int = 1_024,
+    validate: Callable[[nn.Module], float] | None = None,
+    patience: int | None = None,
+) -> History:
+    """Binary cross-entropy on observed pairs and uniform negatives drawn anew every epoch; Adam.
+
+    Args:
+        model: `model(users [B], items [B])` gives logits `[B]`; trained in place.
+        train: the observed pairs, on the model's device.
+        lr: learning rate of the first epoch; it falls by a fifth after each.
+        epochs: at most.
+        seed: of order and negatives.
+        weight_decay: Adam's L2.
+        n_negatives: per observed pair.
+        batch_size: observed pairs a step.
+        validate: see `fit`.
+        patience: see `fit`.
+    """
+    unseen = UnseenItems(train)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+
+    def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
+        for rows in torch.randperm(len(train), generator=generator).split(batch_size):
+            yield with_negatives(train.user[rows], train.item[rows], unseen, n_negatives, generator)
+
+    return fit(
+        model,
+        batches,
+        lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
+        optimizer,
+        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)],
+        validate=validate,
+        max_epochs=epochs,
+        patience=patience,
+        seed=seed,
+    )

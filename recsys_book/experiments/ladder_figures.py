@@ -1,0 +1,312 @@
+"""Figures and widgets of chapter 00, and of the page on the simulated service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from torch import Tensor
+
+from recsys_book.claims import Interval, paired_interval, t_interval
+from recsys_book.data.world import DAYPARTS, DEVICES, EFFECTS, GENRES, TONES, Context, World
+from recsys_book.experiments.ladder import shares
+from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.widgets import Frames
+
+#: One colour a rung, the same in every figure.
+COLORS = {
+    "Popularity": "grey", "ItemKNN": "sky", "EASE": "sky", "IALS": "sky",
+    "MF": "blue", "FM": "green", "DNN": "orange", "Oracle": "black",
+}  # fmt: skip
+NAMES = {"ItemKNN": "item kNN", "IALS": "iALS"}
+MEASURES = {"log_loss": "chance of a click (log-loss)", "ndcg": "order of the catalogue (NDCG@10)"}
+
+Runs = Sequence[Mapping[str, dict]]  # one entry a seed, as `climb` gives them
+
+
+def share_values(runs: Runs, measure: str) -> dict[str, list[float]]:
+    """rung → share of the learnable under each seed."""
+    rows = [shares(run, measure) for run in runs]
+    return {rung: [row[rung] for row in rows] for rung in rows[0]}
+
+
+def ladder_figure(runs: Runs) -> Picture:
+    """Every rung's share of the learnable, with intervals over seeds, for both questions."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.4), sharex=True)
+    told = []
+    for ax, (measure, title) in zip(axes, MEASURES.items(), strict=True):
+        values = share_values(runs, measure)
+        rungs = [r for r in COLORS if r in values]
+        for y, rung in enumerate(rungs):
+            color = PALETTE[COLORS[rung]]
+            interval = t_interval(values[rung])
+            half = interval.high - interval.mean
+            ax.errorbar(interval.mean, y, xerr=half, fmt="o", color=color, capsize=4, ms=7)
+            ax.text(interval.mean + 0.06, y, f"{interval.mean:.2f}", va="center", fontsize=9)
+            told.append(f"{NAMES.get(rung, rung)} {interval.mean:.2f}")
+        ax.set_yticks(range(len(rungs)), [NAMES.get(r, r) for r in rungs])
+        ax.set(xlim=(-0.08, 1.2), title=title, xlabel="share of the learnable")
+        for x in (0, 1):
+            ax.axvline(x, color=PALETTE["grey"], ls="--", lw=1, zorder=0)
+    return show(
+        figure,
+        alt=f"Share of the learnable of each rung, {len(runs)} worlds; by log-loss, then by NDCG: "
+        + ", ".join(told),
+    )
+
+
+def effects_frames(record: dict) -> Frames:
+    """The widget: switch one planted effect off, in one of three worlds, and see which rung falls.
+
+    Args:
+        record: of `python -m recsys_book.reproduce ladder`.
+    """
+    rungs = ("MF", "FM", "DNN")
+    whole, without = record["figures"]["small"], record["figures"]["without"]
+    every = {"nothing": whole, **without}
+    figures, alts, captions = [], [], []
+    for effect, runs in every.items():
+        for seed, run in enumerate(runs):
+            now, before = shares(run, "log_loss"), shares(whole[seed], "log_loss")
+            figure, ax = plt.subplots(figsize=(6.0, 2.5))
+            for y, rung in enumerate(rungs):
+                color = PALETTE[COLORS[rung]]
+                ax.barh(y, now[rung], color=color, height=0.55)
+                ax.barh(y, before[rung], color="none", edgecolor=PALETTE["black"], height=0.7)
+                ax.text(max(now[rung], before[rung], 0) + 0.015, y, f"{now[rung]:.2f}", va="center")
+            ax.set_yticks(range(3), rungs)
+            ax.axvline(0, color=PALETTE["grey"], lw=1)
+            ax.set(xlim=(-0.15, 0.85), xlabel="share of the learnable, by log-loss")
+            ax.grid(axis="y", visible=False)
+            figures.append(figure)
+            told = ", ".join(f"{r} {now[r]:.2f} (was {before[r]:.2f})" for r in rungs)
+            meaning = EFFECTS.get(effect, "everything is planted")
+            captions.append(f"Off: {effect}. {meaning[0].upper()}{meaning[1:]}. Outline: all on.")
+            alts.append(f"With {effect} switched off, in world {seed}: {told}")
+    return Frames.from_images(
+        figures,
+        {"switched off": list(every), "world": list(range(len(whole)))},
+        alts,
+        title="Switch one planted effect off: which rung loses its lead?",
+        captions=captions,
+        start=[list(every).index("three_way"), len(whole) - 1],
+    )
+
+
+LEADS = (("MF", "Popularity"), ("FM", "MF"), ("DNN", "FM"))
+
+
+def leads(runs: Runs) -> dict[str, Interval]:
+    """ "MF over Popularity" and so on → how much lower the log-loss is, in thousandths of a nat."""
+    loss = lambda rung: [1_000 * run[rung]["log_loss"] for run in runs]
+    return {f"{a} over {b}": paired_interval(loss(b), loss(a)) for a, b in LEADS}
+
+
+def leads_figure(record: dict) -> Picture:
+    """Heat map: each rung's lead over the one below, with each effect switched off alone."""
+    every = {"nothing": record["figures"]["small"], **record["figures"]["without"]}
+    table = {effect: leads(runs) for effect, runs in every.items()}
+    columns = list(next(iter(table.values())))
+    means = np.array([[table[e][c].mean for c in columns] for e in table])
+    text = [
+        [f"{table[e][c].mean:.1f}" + ("" if table[e][c].low > 0 else " ?") for c in columns]
+        for e in table
+    ]
+    figure, ax = plt.subplots(figsize=(6.4, 4.4))
+    sns.heatmap(
+        pd.DataFrame(means / means[0], [e.replace("_", " ") for e in table], columns),
+        annot=np.array(text), fmt="", cmap=sns.light_palette(PALETTE["blue"], as_cmap=True),
+        vmin=0, vmax=1.5, cbar=False, linewidths=1, ax=ax,
+    )  # fmt: skip
+    ax.set(ylabel="switched off")
+    ax.tick_params(length=0, labeltop=True, labelbottom=False)
+    ax.tick_params(axis="y", rotation=0)
+    least = {c: list(table)[int(means[:, j].argmin())] for j, c in enumerate(columns)}
+    return show(
+        figure,
+        alt="Leads in log-loss with each effect switched off: "
+        + "; ".join(f"{c} is smallest without {e}" for c, e in least.items()),
+    )
+
+
+def less_data_figure(record: dict) -> Picture:
+    """Shares on the whole log and on a quarter of it."""
+    rungs = ("MF", "FM", "DNN")
+    figure, ax = plt.subplots(figsize=(6.0, 3.0))
+    told = []
+    for place, (name, runs) in enumerate(
+        (("whole log", record["figures"]["small"]), ("a quarter", record["figures"]["quarter"]))
+    ):
+        values = share_values(runs, "log_loss")
+        for i, rung in enumerate(rungs):
+            interval = t_interval(values[rung])
+            ax.errorbar(
+                place + (i - 1) * 0.15, interval.mean, interval.high - interval.mean, fmt="o",
+                color=PALETTE[COLORS[rung]], capsize=4, label=rung if place == 0 else None,
+            )  # fmt: skip
+            told.append(f"{rung} on {name} {interval.mean:.2f}")
+    ax.axhline(0, color=PALETTE["grey"], ls="--", lw=1)
+    ax.text(1.45, 0.01, "popularity", ha="right", fontsize=9)
+    ax.set(xlim=(-0.5, 1.5), ylabel="share of the learnable")
+    ax.set_xticks([0, 1], ["the whole log", "a quarter of it"])
+    ax.legend(loc="upper right")
+    return show(figure, alt="Share of the learnable by log-loss: " + ", ".join(told))
+
+
+def films_figure(record: dict) -> Picture:
+    """Recorded HR@10 and NDCG@10 on ml-latest-small."""
+    result = record["figures"]["films"]["rungs"]
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), sharey=True)
+    told = []
+    for ax, (measure, title) in zip(
+        axes, {"hit_rate": "HR@10", "ndcg": "NDCG@10"}.items(), strict=True
+    ):
+        for y, rung in enumerate(result):
+            values = [run[measure] for run in result[rung]["runs"]]
+            half = t_interval(values).high - np.mean(values) if len(values) > 1 else 0
+            ax.errorbar(
+                np.mean(values), y, xerr=half, fmt="o", color=PALETTE[COLORS[rung]], capsize=4
+            )
+            told.append(f"{NAMES.get(rung, rung)} {title} {np.mean(values):.3f}")
+        ax.set(title=title, xlim=(0, None))
+    axes[0].set_yticks(range(len(result)), [NAMES.get(r, r) for r in result])
+    return show(figure, alt="On ml-latest-small, full catalogue: " + ", ".join(told))
+
+
+def film_map_frames(
+    maps: Sequence[np.ndarray], world: World, purity: Sequence[float], at_random: float
+) -> Frames:
+    """The widget: t-SNE maps of the films, epoch by epoch, by genre and by popularity.
+
+    Args:
+        maps: one array `[N, 2]` an epoch, the start included.
+        world: its films.
+        purity: neighbour purity by genre, one an epoch.
+        at_random: what random vectors would have.
+    """
+    genre = world.film.genre.astype(int)
+    shown = np.log10(1 + np.bincount(world.log.film.numpy(), minlength=world.n_films))
+    figures, alts, captions = [], [], []
+    for by in ("genre", "popularity"):
+        for epoch, points in enumerate(maps):
+            figure, ax = plt.subplots(figsize=(6.2, 4.6))
+            if by == "genre":
+                colors = sns.color_palette(list(PALETTE.values())[:6], 6)
+                for g, name in enumerate(GENRES):
+                    rows = genre == g
+                    ax.scatter(
+                        *points[rows].T, s=16, lw=0.4, color=colors[g % 6], label=name,
+                        marker="o" if g < 6 else "^",
+                    )  # fmt: skip
+                ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, handletextpad=0)
+            else:
+                dots = ax.scatter(*points.T, s=16, c=shown, cmap="cividis", lw=0)
+                bar = figure.colorbar(dots, ax=ax, ticks=[2, 3], label="times shown")
+                bar.ax.set_yticklabels(["100", "1,000"])
+            ax.set(xticks=[], yticks=[])
+            figures.append(figure)
+            told = f"neighbour purity by genre {purity[epoch]:.2f}, random {at_random:.2f}"
+            captions.append(f"In the vectors themselves: {told}")
+            alts.append(f"Map of {world.n_films} films by {by} after {epoch} epochs: {told}")
+    return Frames.from_images(
+        figures,
+        {"coloured by": ["genre", "popularity"], "epoch": list(range(len(maps)))},
+        alts,
+        title="Film vectors of matrix factorization, epoch by epoch",
+        captions=captions,
+        start=[0, len(maps) - 1],
+    )
+
+
+# ---------------------------------------------------------------- the simulated service
+
+
+def truth_frames(world: World, user: int = 0) -> Frames:
+    """The widget: what one user would click, by genre, tone, device and hour: the truth itself.
+
+    Args:
+        world: any.
+        user: whose.
+    """
+    films = torch.arange(world.n_films)
+    rows = torch.from_numpy(world.film.genre.astype(np.int64) * 2 + world.film.tone)
+    count = rows.bincount(minlength=24).clamp(min=1)
+
+    def rates(device: int, daypart: int) -> Tensor:
+        chance = world.click_probability(
+            torch.tensor([[user]]), films[None, :], Context(device, daypart)
+        )[0]
+        return torch.zeros(24, dtype=torch.float64).index_add_(0, rows, chance) / count
+
+    every = [[rates(d, h).view(12, 2) for h in range(4)] for d in range(4)]
+    top = max(float(r.max()) for row in every for r in row)
+    figures, alts, captions = [], [], []
+    for d, device in enumerate(DEVICES):
+        for h, hour in enumerate(DAYPARTS):
+            figure, ax = plt.subplots(figsize=(4.6, 4.4))
+            table = pd.DataFrame(every[d][h].numpy(), GENRES, TONES)
+            sns.heatmap(
+                table, annot=True, fmt=".2f", cmap="cividis", vmin=0, vmax=top, cbar=False, ax=ax,
+                annot_kws={"fontsize": 9},
+            )  # fmt: skip
+            ax.tick_params(length=0, labeltop=True, labelbottom=False)
+            figures.append(figure)
+            best = table.stack().idxmax()
+            captions.append(f"On a {device} in the {hour}: {best[1]} {best[0]} is welcome most.")
+            alts.append(
+                f"Mean true chance of a click of user {user} on a {device} in the {hour}: highest "
+                f"for {best[1]} {best[0]}, {table.to_numpy().max():.2f}; light films "
+                f"{table[TONES[0]].mean():.2f}, dark ones {table[TONES[1]].mean():.2f}"
+            )
+    return Frames.from_images(
+        figures,
+        {"device": list(DEVICES), "part of the day": [0, 1, 2, 3]},
+        alts,
+        title=f"The truth about user {user}: chance of a click, by genre and tone",
+        captions=captions,
+        start=[3, 3],
+    )
+
+
+def log_figure(world: World) -> Picture:
+    """Four views of the log: the tail, positions, clickbait, and the last days' newcomers."""
+    log = world.log
+    figure, axes = plt.subplots(2, 2, figsize=(7.4, 5.2))
+    clicks = log.clicks().item_counts().sort(descending=True).values.numpy()
+    axes[0, 0].plot(np.arange(1, len(clicks) + 1), clicks, color=PALETTE["blue"])
+    axes[0, 0].set(
+        yscale="log", xlabel="films, most clicked first", ylabel="clicks", title="a long tail"
+    )
+    position = log.position.long()
+    rate = torch.bincount(position, log.clicked.double()) / torch.bincount(position)
+    axes[0, 1].bar(np.arange(len(rate)), rate.numpy(), color=PALETTE["blue"])
+    axes[0, 1].set(
+        xlabel="place in the list", ylabel="click rate", title="position: looked at, and better"
+    )
+    watched = log[log.clicked]
+    film = watched.film.numpy()
+    share = watched.watch_seconds.numpy() / (60 * world.film.minutes[film].astype(float))
+    bait = world.truth.clickbait[film]
+    for rows, name, color in ((~bait, "others", "blue"), (bait, "clickbait", "orange")):
+        axes[1, 0].hist(
+            share[rows], bins=20, density=True, alpha=0.6, color=PALETTE[color], label=name
+        )
+    axes[1, 0].set(
+        xlabel="share of the film watched", ylabel="density", title="clicked, not watched"
+    )
+    axes[1, 0].legend()
+    late = world.film.release_day[world.film.release_day > 0]
+    axes[1, 1].hist(late, bins=np.arange(1, world.days + 1), color=PALETTE["blue"])
+    axes[1, 1].set(xlabel="day", ylabel="films released", title="newcomers")
+    top = clicks[: len(clicks) // 10].sum() / clicks.sum()
+    return show(
+        figure,
+        alt=f"Four views of the log: a tenth of the films has {top:.0%} of the clicks; click rate "
+        f"falls from {rate[0]:.2f} at the top place to {rate[-1]:.2f} at the last; clickbait is "
+        f"watched to {share[bait].mean():.0%} on average, others to {share[~bait].mean():.0%}; "
+        f"{len(late)} films come out during the log",
+    )

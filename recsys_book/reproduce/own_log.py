@@ -1,0 +1,30 @@
+"""What `python -m recsys_book.try_your_own` finds on ml-latest-small: figures only, no titles."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+from recsys_book.data import load
+from recsys_book.experiments.own_log import try_log
+from recsys_book.reproduce.record import Run
+
+NAME = "own_log"
+
+
+def main() -> None:
+    """Run it, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", [0])
+    trial = try_log(load("ml-latest-small").ratings)
+    rows = [
+        {
+            "model": row.model,
+            "settings": row.settings,
+            "hit_rate": astuple(row.hit_rate),
+            "ndcg": astuple(row.ndcg),
+            "above_popularity": astuple(row.above_popularity),
+        }
+        for row in trial.rows
+    ]
+    for row in rows:
+        print(row)
+    print("written to", run.write({"notes": trial.notes, "k": trial.k, "rows": rows}))

@@ -1,0 +1,126 @@
+"""The reader's own log from file to report."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_book import try_your_own
+from recsys_book.claims import bootstrap_interval
+from recsys_book.data import simulate
+from recsys_book.experiments import own_log
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A log of the simulated service as a reader would have it, and its titles."""
+    folder = tmp_path_factory.mktemp("own")
+    world = simulate(120, 60, days=14)
+    log = world.log[world.log.clicked]
+    frame = pd.DataFrame(
+        {
+            "person": [f"p{u}" for u in log.user.tolist()],
+            "film": log.film.numpy() + 1_000,
+            "at": pd.to_datetime(log.time.numpy() + 1_700_000_000, unit="s"),
+            "stars": np.arange(len(log)) % 5 + 1,
+        }
+    )
+    frame.to_csv(folder / "log.csv", index=False)
+    titles = pd.DataFrame({"film": np.arange(60) + 1_000, "title": world.titles})
+    titles.loc[:, "title"] += " <&>"  # what HTML would stumble over
+    titles.to_csv(folder / "films.csv", index=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(own_log, "EPOCHS", 2)
+    one = {name: options[:1] for name, options in own_log.SETTINGS.items()}
+    monkeypatch.setattr(own_log, "SETTINGS", one)
+
+
+def run(folder, *more):
+    report = folder / "report.html"
+    names = ["--user", "person", "--item", "film", "--report", str(report)]
+    return try_your_own.main([str(folder / "log.csv"), *names, *more]), report
+
+
+def test_from_file_to_report(files, capsys):
+    status, report = run(files, "--time", "at", "--titles", str(files / "films.csv"))
+    assert status == 0
+    printed = capsys.readouterr().out
+    for name in own_log.SETTINGS:
+        assert name in printed
+    assert "each user's last interaction to test" in printed and "near " in printed
+    text = report.read_text(encoding="utf-8")
+    assert text.count("<h3>User p") == 5 and "&lt;&amp;&gt;" in text and "<&>" not in text
+    assert not re.search(r"(src|href)=['\"]?http", text)  # nothing behind it
+    assert "<img alt='NDCG@10 of Popularity 0." in text
+    assert not list(files.glob("*.partial"))
+
+
+def test_without_times_and_with_a_lowest_rating(files, capsys):
+    status, _ = run(files, "--rating", "stars", "--min-rating", "2", "--core", "2", "--k", "5")
+    printed = capsys.readouterr().out
+    assert status == 0 and "No times" in printed and "HR@5" in printed
+
+
+def test_the_examples_recommend_what_the_user_does_not_know(files):
+    from recsys_book.data import Interactions
+
+    log = Interactions.from_csv(files / "log.csv", user="person", item="film", time="at")
+    trial = own_log.try_log(log, say=lambda text: None)
+    known = {}
+    for user, item in zip(
+        trial.log.user_vocabulary.name(trial.log.user),
+        trial.log.item_vocabulary.name(trial.log.item),
+        strict=True,
+    ):
+        known.setdefault(user, set()).add(str(item))
+    assert len(trial.examples) == 5 and len({e.n_known for e in trial.examples}) > 2
+    for example in trial.examples:
+        assert len(example.items) == 5
+        for _, nearest in example.items:
+            assert set(nearest) <= known[example.user]
+    popular = trial.rows[0]
+    assert popular.model == "Popularity" and popular.above_popularity.mean == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--user", "who"], "user names column 'who'"),
+        (["--sep", ";"], "its separator seems to be ',', not ';'"),
+        (["--encoding", "utf-16"], "is not text in utf-16"),
+        (["--time", "person"], "time column 'person' holds 'p0' in row 1"),
+        (["--min-rating", "3"], "--min-rating needs --rating"),
+        (["--core", "500"], "nothing is left"),
+        (["--core", "0"], "core is 0"),
+        (["--k", "60"], "ranking to 60 needs more than 60"),
+        (["--k", "0"], "k is 0"),
+        (["--titles", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_a_log_it_cannot_use_is_one_clear_line_and_the_old_report_stays(
+    files, capsys, more, message
+):
+    (files / "report.html").write_text("the last good one")
+    status, report = run(files, *more)
+    told = capsys.readouterr().err.strip().splitlines()
+    assert status == 2 and message in told[-1] and told[-1].startswith("try_your_own: ")
+    assert report.read_text() == "the last good one"
+
+
+def test_bootstrap_interval_covers_the_mean():
+    random = np.random.RandomState(0)
+    covered = 0
+    for seed in range(100):
+        interval = bootstrap_interval(random.exponential(size=80), draws=400, seed=seed)
+        assert interval.low < interval.mean < interval.high
+        covered += interval.low < 1 < interval.high
+    assert 85 <= covered <= 100
+    assert bootstrap_interval([1.0, 2, 3]) == bootstrap_interval([1.0, 2, 3])
+    for bad in ([1.0], [1.0, float("nan")], [[1.0, 2]]):
+        with pytest.raises(ValueError, match="values"):
+            bootstrap_interval(bad)

@@ -89,7 +89,7 @@ def _titles(options: argparse.Namespace, sep: str) -> dict:
 
 
 def _shown(interval: Interval, sign: str = "") -> str:
-    show = lambda value: f"{value:{sign}.4f}".replace("-", "−")
+    show = lambda value: f"{value:{sign}.3f}".replace("-", "−")
     return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
 
 
@@ -147,7 +147,7 @@ def as_html(trial: Trial, name: str) -> str:
     ax.set_yticks(range(len(trial.rows)), [row.model for row in trial.rows])
     ax.set(xlabel=f"NDCG@{trial.k}, with 95 % intervals over users", xlim=(0, None))
     ax.invert_yaxis()
-    alt = f"NDCG@{trial.k} of " + ", ".join(f"{r.model} {r.ndcg.mean:.4f}" for r in trial.rows)
+    alt = f"NDCG@{trial.k} of " + ", ".join(f"{r.model} {r.ndcg.mean:.3f}" for r in trial.rows)
     png = base64.b64encode(plots.to_png(figure, dpi=160)).decode()
     escape = lambda text: html.escape(str(text))
     examples = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import NamedTuple
@@ -112,12 +113,19 @@ def to_seconds(column: pd.Series, name: str) -> Tensor:
     numbers = pd.to_numeric(column, errors="coerce") if _not_a_date(column) else None
     if numbers is not None and (numbers.notna().any() or column.isna().all()):
         return to_numbers(column, "time", name).floor().long()
-    dates = pd.to_datetime(column, errors="coerce", utc=True)
-    bad = dates.isna().to_numpy()
+    with warnings.catch_warnings():
+        # pandas reads the form of dates off the first one. Where it cannot, it would guess row by
+        # row, days and months in either order: that is refused.
+        warnings.filterwarnings("error", message="Could not infer format")
+        try:
+            dates = pd.to_datetime(column, errors="coerce", utc=True)
+            bad = dates.isna().to_numpy()
+        except UserWarning:
+            bad = np.ones(len(column), dtype=bool)
     if bad.any():
         raise ValueError(
             f"time column {name!r} holds {_shown(column, _first(bad))} in row {_first(bad)} "
-            f"({int(bad.sum()):,} such rows), which does not read as a date like the rows above; "
+            f"({int(bad.sum()):,} such rows), which does not read as a date; "
             "use numbers or one form of date throughout, such as 2026-11-24 09:30"
         )
     seconds = dates.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)

@@ -176,7 +176,7 @@ class CoreReport:
     def __str__(self) -> str:
         return (
             f"dropped {self.n_users:,} users, {self.n_items:,} items and "
-            f"{self.n_interactions:,} interactions in {self.rounds} rounds"
+            f"{self.n_interactions:,} interactions (rounds: {self.rounds})"
         )
 
 

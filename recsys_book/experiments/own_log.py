@@ -133,7 +133,7 @@ def try_log(
         say(f"{name} …")
         tried = []
         for option in options:
-            model, settings = _fit(name, option, split, validation, seed)
+            model, settings = _fit(name, option, split, validation, k, seed)
             report = full_catalogue(model.score, validation, split.train, k=k)
             tried.append((float(report.ndcg.mean()), settings))
         best_on_validation[name], chosen[name] = max(tried, key=lambda t: t[0])
@@ -162,13 +162,13 @@ def _sampled(held: Interactions, seed: int) -> Interactions:
     return held[torch.from_numpy(np.sort(rows))]
 
 
-def _fit(name, option, split: Split, validation: Interactions, seed: int):
+def _fit(name, option, split: Split, validation: Interactions, k: int, seed: int):
     if name != "MF":
         return CLOSED[name](split.train, **option), option
     model = _new_mf(split.train, option["dim"], seed)
 
     def ndcg(model) -> float:
-        return float(full_catalogue(model.score, validation, split.train).ndcg.mean())
+        return float(full_catalogue(model.score, validation, split.train, k=k).ndcg.mean())
 
     history = train_implicit(
         model, split.train, lr=0.005, epochs=EPOCHS, weight_decay=option["weight_decay"],

@@ -1,20 +1,17 @@
-"""Chapter 00's ladder at full size: on the simulated service, with each effect switched off alone,
-on ml-latest-small, and the closed forms on the NCF split.
+"""Chapter 00's ladder on the simulated service, at full size, and with each effect switched off.
 
-Settings for the simulated service are chosen on days 20 to 23 of world 100, which no figure comes
+Settings are chosen on days 20 to 23 of world 100, which no figure comes
 from: the learned rungs by log-loss, the closed forms by NDCG@10 of the films clicked in those days
-(the truth is not asked). Twelve settings a rung. On real data they are chosen on the validation
-item.
+(the truth is not asked). Twelve settings a rung.
 """
 
 from __future__ import annotations
 
 import torch
 
-from recsys_book.data import load, simulate
+from recsys_book.data import simulate
 from recsys_book.data.world import EFFECTS, SIZES
-from recsys_book.evaluate import full_catalogue, leave_one_out, sampled_candidates
-from recsys_book.experiments import ladder_films as films
+from recsys_book.evaluate import full_catalogue
 from recsys_book.experiments.ladder import (
     CLOSED,
     LEARNED,
@@ -29,7 +26,6 @@ from recsys_book.experiments.ladder import (
 )
 from recsys_book.experiments.ladder_films import grid
 from recsys_book.metrics import log_loss
-from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.record import Run
 
 NAME = "ladder"
@@ -44,20 +40,6 @@ GRIDS = {
     "ItemKNN": grid(k=(20, 50, 100, 200), shrinkage=(0, 10, 50)),
     "EASE": grid(l2=(10, 20, 50, 100, 150, 200, 300, 500, 700, 1_000, 2_000, 5_000)),
     "IALS": grid(dim=(8, 16, 32), l2=(0.01, 0.03), unobserved_weight=(0.1, 0.3)),
-}
-FILM_GRIDS = {
-    "ItemKNN": grid(k=(20, 50, 100, 200), shrinkage=(0, 10)),
-    "EASE": grid(l2=(20, 50, 100, 200, 300, 500, 1_000, 2_000)),
-    "IALS": grid(dim=(16, 32), l2=(0.003, 0.01), unobserved_weight=(0.1, 0.3)),
-    "MF": grid(dim=(16, 64), lr=(0.005,), weight_decay=(0.0, 1e-6, 1e-5, 1e-4)),
-    "FM": grid(dim=(16, 64), lr=(0.005,), weight_decay=(0.0, 1e-6, 1e-5, 1e-4)),
-    "DNN": grid(dim=(16, 32), lr=(0.002,), weight_decay=(0.0, 1e-6, 1e-5, 1e-4)),
-}
-FILM_EPOCHS, FILM_PATIENCE = 12, 2
-NCF_GRIDS = {
-    "ItemKNN": grid(k=(50, 100), shrinkage=(0, 10), damping=(0.0, 0.5)),
-    "EASE": grid(l2=(200, 500, 700, 1_000, 1_500, 2_000)),
-    "IALS": grid(dim=(64,), unobserved_weight=(0.1, 0.3), l2=(0.003, 0.007, 0.01)),
 }
 
 
@@ -98,72 +80,6 @@ def choose_settings(task: Task, every: int = 1) -> dict[str, dict]:
     return chosen
 
 
-def on_films() -> dict:
-    """Every rung on ml-latest-small: chosen on validation, refitted, tested once, 3 seeds."""
-    task = films.make_film_task(load("ml-latest-small"))
-    split, result = task.split, {}
-    told = lambda report: {
-        "hit_rate": float(report.hit_rate.mean()),
-        "ndcg": float(report.ndcg.mean()),
-    }
-    result["users"] = int(split.test.user_counts().gt(0).sum())
-    result["rungs"] = {}
-    for rung, make in films.CLOSED.items():
-        options = FILM_GRIDS.get(rung, [{}])
-        scores = [films.validation_ndcg(task, make(split.train, **o).score) for o in options]
-        best = options[max(range(len(scores)), key=scores.__getitem__)]
-        seeds = SEEDS if rung == "IALS" else SEEDS[:1]  # the others draw nothing
-        runs = []
-        for seed in seeds:
-            more = {"seed": seed} if rung == "IALS" else {}
-            model = make(split.train_and_validation, **best, **more)
-            runs.append(told(films.final_report(task, model.score)))
-        result["rungs"][rung] = {"settings": best, "runs": runs}
-        print(rung, best, runs, flush=True)
-    for rung in films.LEARNED:
-        tried = []
-        for options in FILM_GRIDS[rung]:
-            validate = lambda model: films.validation_ndcg(task, model.score, every=3)
-            _, history = films.train_film_model(
-                task, rung, split.train, **options, epochs=FILM_EPOCHS, seed=0,
-                validate=validate, patience=FILM_PATIENCE,
-            )  # fmt: skip
-            tried.append((history.best_score, options | {"epochs": history.best_epoch + 1}))
-        best = max(tried, key=lambda t: t[0])[1]
-        runs = []
-        for seed in SEEDS:
-            model, _ = films.train_film_model(
-                task, rung, split.train_and_validation, **best, seed=seed
-            )
-            model.eval()
-            runs.append(told(films.final_report(task, model.score)))
-        result["rungs"][rung] = {"settings": best, "runs": runs}
-        print(rung, best, runs, flush=True)
-    return result
-
-
-def on_ncf() -> dict:
-    """The closed forms on the NCF split, beside Ferrari Dacrema et al. 2021, table 55."""
-    split, result = load("ncf-ml-1m"), {}
-    candidates = sampled_candidates(split.validation, split.train_and_validation)
-    for rung, make in {"ItemKNN": ItemKNN, "EASE": EASE, "IALS": IALS}.items():
-        scores = [
-            float(leave_one_out(make(split.train, **o), split.users, candidates).ndcg.mean())
-            for o in NCF_GRIDS[rung]
-        ]
-        best = NCF_GRIDS[rung][max(range(len(scores)), key=scores.__getitem__)]
-        report = leave_one_out(
-            make(split.train_and_validation, **best), split.users, split.test_candidates
-        )
-        result[rung] = {
-            "settings": best,
-            "hit_rate": float(report.hit_rate.mean()),
-            "ndcg": float(report.ndcg.mean()),
-        }
-        print("NCF split:", rung, best, report, flush=True)
-    return result
-
-
 def main() -> None:
     """Run it all, print it, record it."""
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
@@ -188,6 +104,4 @@ def main() -> None:
             rows.append(climb(make_task(world), settings, seed=seed, rungs=RUNGS))
         figures["without"][effect] = rows
         print("without", effect, [shares(row, "log_loss") for row in rows], flush=True)
-    figures["films"] = on_films()
-    figures["ncf"] = on_ncf()
     print("written to", run.write(figures))

@@ -109,7 +109,7 @@ def test_baselines_refuse(make, message):
 
 
 def test_the_published_figures_on_the_ncf_split():
-    """Settings chosen on the validation item: see `python -m recsys_book.reproduce ladder`."""
+    """Settings chosen on the validation item: see `python -m recsys_book.reproduce ladder_films`."""
     try:
         split = load("ncf-ml-1m", download=False)
     except DataUnavailable as reason:

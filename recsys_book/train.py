@@ -93,7 +93,11 @@ def fit(
     if checkpoint is not None and Path(checkpoint).exists():
         history, best_weights = _resume(Path(checkpoint), model, stateful, seed)
 
-    bar = tqdm(total=max_epochs, initial=len(history.loss), unit="epoch", delay=1, leave=False)
+    bar = tqdm(
+        total=max_epochs, initial=len(history.loss), unit="epoch", delay=1, leave=False,
+        # tqdm's notebook bar does not read its own variable.
+        disable=os.environ.get("TQDM_DISABLE", "") not in ("", "0"),
+    )  # fmt: skip
     while not history.finished and len(history.loss) < max_epochs:
         epoch, start = len(history.loss), time.perf_counter()
         with _seeded(seed, epoch, device) as generator:
@@ -127,7 +131,8 @@ def fit(
         history.seconds.append(time.perf_counter() - start)
         if checkpoint is not None:
             _save(Path(checkpoint), model, stateful, seed, history, best_weights)
-        bar.set_postfix_str(f"loss {history.loss[-1]:.4f}, best {history.best_score:.4f}")
+        best = f", best {history.best_score:.4f}" if validate else ""
+        bar.set_postfix_str(f"loss {history.loss[-1]:.4f}{best}", refresh=False)
         bar.update()
     bar.close()
     model.load_state_dict(best_weights)

@@ -14,7 +14,7 @@ from torch import Tensor
 from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.data.world import DAYPARTS, DEVICES, EFFECTS, GENRES, TONES, Context, World
 from recsys_book.experiments.ladder import shares
-from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import Frames
 
 #: One colour a rung, the same in every figure.
@@ -23,7 +23,7 @@ COLORS = {
     "MF": "blue", "FM": "green", "DNN": "orange", "Oracle": "black",
 }  # fmt: skip
 NAMES = {"ItemKNN": "item kNN", "IALS": "iALS"}
-MEASURES = {"log_loss": "chance of a click (log-loss)", "ndcg": "order of the catalogue (NDCG@10)"}
+MEASURES = {"log_loss": "clicks, by log-loss", "ndcg": "catalogue, by NDCG@10"}
 
 Runs = Sequence[Mapping[str, dict]]  # one entry a seed, as `climb` gives them
 
@@ -46,7 +46,7 @@ def ladder_figure(runs: Runs) -> Picture:
             interval = t_interval(values[rung])
             half = interval.high - interval.mean
             ax.errorbar(interval.mean, y, xerr=half, fmt="o", color=color, capsize=4, ms=7)
-            ax.text(interval.mean + 0.06, y, f"{interval.mean:.2f}", va="center", fontsize=9)
+            ax.text(interval.high + 0.04, y, f"{interval.mean:.2f}", va="center", fontsize=9)
             told.append(f"{NAMES.get(rung, rung)} {interval.mean:.2f}")
         ax.set_yticks(range(len(rungs)), [NAMES.get(r, r) for r in rungs])
         ax.set(xlim=(-0.08, 1.2), title=title, xlabel="share of the learnable")
@@ -82,7 +82,7 @@ def effects_frames(record: dict) -> Frames:
             ax.axvline(0, color=PALETTE["grey"], lw=1)
             ax.set(xlim=(-0.15, 0.85), xlabel="share of the learnable, by log-loss")
             ax.grid(axis="y", visible=False)
-            figures.append(figure)
+            figures.append(to_png(figure))
             told = ", ".join(f"{r} {now[r]:.2f} (was {before[r]:.2f})" for r in rungs)
             meaning = EFFECTS.get(effect, "everything is planted")
             captions.append(f"Off: {effect}. {meaning[0].upper()}{meaning[1:]}. Outline: all on.")
@@ -113,7 +113,10 @@ def leads_figure(record: dict) -> Picture:
     columns = list(next(iter(table.values())))
     means = np.array([[table[e][c].mean for c in columns] for e in table])
     text = [
-        [f"{table[e][c].mean:.1f}" + ("" if table[e][c].low > 0 else " ?") for c in columns]
+        [
+            f"{table[e][c].mean:.1f}".replace("-", "−") + ("" if table[e][c].low > 0 else " ?")
+            for c in columns
+        ]
         for e in table
     ]
     figure, ax = plt.subplots(figsize=(6.4, 4.4))
@@ -153,7 +156,7 @@ def less_data_figure(record: dict) -> Picture:
     ax.text(1.45, 0.01, "popularity", ha="right", fontsize=9)
     ax.set(xlim=(-0.5, 1.5), ylabel="share of the learnable")
     ax.set_xticks([0, 1], ["the whole log", "a quarter of it"])
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper center")
     return show(figure, alt="Share of the learnable by log-loss: " + ", ".join(told))
 
 
@@ -208,7 +211,7 @@ def film_map_frames(
                 bar = figure.colorbar(dots, ax=ax, ticks=[2, 3], label="times shown")
                 bar.ax.set_yticklabels(["100", "1,000"])
             ax.set(xticks=[], yticks=[])
-            figures.append(figure)
+            figures.append(to_png(figure))
             told = f"neighbour purity by genre {purity[epoch]:.2f}, random {at_random:.2f}"
             captions.append(f"In the vectors themselves: {told}")
             alts.append(f"Map of {world.n_films} films by {by} after {epoch} epochs: {told}")
@@ -254,7 +257,7 @@ def truth_frames(world: World, user: int = 0) -> Frames:
                 annot_kws={"fontsize": 9},
             )  # fmt: skip
             ax.tick_params(length=0, labeltop=True, labelbottom=False)
-            figures.append(figure)
+            figures.append(to_png(figure))
             best = table.stack().idxmax()
             captions.append(f"On a {device} in the {hour}: {best[1]} {best[0]} is welcome most.")
             alts.append(

@@ -139,47 +139,65 @@ class EASE(_ScoresUsers):
 
         B_ij = −P_ij / P_jj, and 0 on the diagonal; score = X B
 
-    Where there are fewer users than items, the same P comes from the smaller U x U inverse
-    (Woodbury's identity): P = (I − X' (XX' + l2 I)^-1 X) / l2.
+    Where there are fewer users than items, the same scores come from the U x U inverse
+    K = (XX' + l2 I)^-1 (Woodbury's identity: P = (I − X' K X) / l2), and no N x N table is made.
 
     Args:
         train: what each user chose.
         l2: strength of the regularization, above 0. The one thing to tune.
 
     Raises:
-        ValueError: l2 not above 0, or a catalogue whose N x N table would not fit (N > 30,000).
+        ValueError: l2 not above 0, or a table that would not fit: of items by the fewer of users
+            and items, with more places than 30,000 by 30,000.
     """
 
     def __init__(self, train: Interactions, l2: float = 500.0) -> None:
         if not l2 > 0:
             raise ValueError(f"l2 is {l2}; it must be above 0, or the inverse may not exist")
-        if train.n_items > 30_000:
+        if min(train.n_items, train.n_users) * train.n_items > 30_000**2:
             raise ValueError(
-                f"train has {train.n_items:,} items; EASE inverts a table of items by items and "
-                "takes at most 30,000. Drop rare items first (k_core)"
+                f"train has {train.n_items:,} items and {train.n_users:,} users; EASE needs a "
+                "table of the items by the fewer of both and takes at most 30,000 by 30,000. Drop "
+                "rare items first (k_core)"
             )
-        self.n_users, self.n_items = train.n_users, train.n_items
+        self.n_users, self.n_items, self.l2 = train.n_users, train.n_items, l2
         self.chosen = choices(train)  # [U, N]
-        fewer_users = self.n_users < self.n_items
-        x = self.chosen.T if fewer_users else self.chosen
+        self.few_users = self.n_users < self.n_items
+        x = self.chosen.T if self.few_users else self.chosen
         gram = torch.from_numpy((x.T @ x).toarray())  # [N, N] or, of the users, [U, U]
         gram.diagonal().add_(l2)
         inverse = torch.linalg.inv(gram)
-        if fewer_users:
-            dense = torch.from_numpy(self.chosen.toarray())  # [U, N]
-            inverse = dense.T @ (inverse @ dense) / -l2
-            inverse.diagonal().add_(1 / l2)
-        self.weights = inverse.div_(-inverse.diagonal())  # [N, N], column j predicts item j
-        self.weights.fill_diagonal_(0)
+        if self.few_users:
+            dense = torch.from_numpy(self.chosen.toarray())  # X, [U, N]
+            self._kx = inverse @ dense  # K X, [U, N]
+            self._diagonal = (1 - (dense * self._kx).sum(0)) / l2  # of P, [N]
+        else:
+            self._weights = inverse.div_(-inverse.diagonal())  # [N, N]
+            self._weights.fill_diagonal_(0)
+
+    @property
+    def weights(self) -> Tensor:
+        """B `[N, N]`: column j predicts item j."""
+        if not self.few_users:
+            return self._weights
+        p = torch.from_numpy(self.chosen.T @ self._kx.numpy()) / -self.l2
+        return (p / -self._diagonal).fill_diagonal_(0)
 
     def score(self, users: Tensor) -> Tensor:
         """Predictions `[U, N]` for users `[U]`."""
         check_ids("users", users, self.n_users)
-        rows = self.chosen[users.cpu().numpy()] @ self.weights.numpy()
-        return torch.from_numpy(rows).to(users.device)
+        rows = self.chosen[users.cpu().numpy()]
+        if not self.few_users:
+            return torch.from_numpy(rows @ self._weights.numpy()).to(users.device)
+        own = torch.from_numpy(rows.toarray())  # x, [U, N]
+        through = torch.from_numpy((rows @ self.chosen.T) @ self._kx.numpy())  # x X' K X
+        # x B = −x P / diag(P), plus what the diagonal of P had put in for the item itself.
+        scores = own - (own - through) / self.l2 / self._diagonal
+        return scores.to(users.device)
 
     def neighbours(self, item: int, n: int = 5) -> list[tuple[int, float]]:
         """The n items that count most for predicting one item, with their weights."""
+        check_ids("item", torch.tensor([item]), self.n_items)
         value, index = self.weights[:, item].topk(min(n, self.n_items))
         return [(int(i), float(v)) for i, v in zip(index, value, strict=True) if v > 0]
 

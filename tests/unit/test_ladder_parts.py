@@ -98,7 +98,10 @@ def test_users_without_a_past_get_scores_too():
         (lambda log: EASE(log, l2=0), "l2 is 0; it must be above 0"),
         (lambda log: IALS(log, dim=0), "dim is 0"),
         (lambda log: IALS(log, unobserved_weight=0), "unobserved_weight is 0"),
-        (lambda log: EASE(Interactions(log.user, log.item, 23, 30_001)), "train has 30,001 items"),
+        (
+            lambda log: EASE(Interactions(log.user, log.item, 30_001, 30_002)),
+            "train has 30,002 items and 30,001 users",
+        ),
         (lambda log: EASE(log).score(torch.tensor([23])), "users contains 23"),
         (lambda log: IALS(log)(torch.tensor([0]), torch.tensor([17])), "items contains 17"),
     ],
@@ -109,7 +112,7 @@ def test_baselines_refuse(make, message):
 
 
 def test_the_published_figures_on_the_ncf_split():
-    """Settings chosen on the validation item: see `python -m recsys_book.reproduce ladder_films`."""
+    """Settings as `python -m recsys_book.reproduce ladder_films` chooses them, on validation."""
     try:
         split = load("ncf-ml-1m", download=False)
     except DataUnavailable as reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -30,12 +31,14 @@ def read_csv(
     """
     wanted = list(dict.fromkeys(name for name in columns.values() if name is not None))
     # "-sig" also swallows the mark that spreadsheets write at the start of UTF-8 files.
-    encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    codec = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    # pandas takes a separator of several characters for a regular expression.
+    how = {"sep": sep} if len(sep) == 1 else {"sep": re.escape(sep), "engine": "python"}
     try:
-        header = pd.read_csv(path, sep=sep, encoding=encoding, nrows=0)
+        header = pd.read_csv(path, encoding=codec, nrows=0, **how)
         check_columns(header, columns, path, sep, allow_empty=True)
         # All columns are read: with some left out pandas would not see that a row has one too many.
-        return pd.read_csv(path, sep=sep, encoding=encoding)[wanted]
+        return pd.read_csv(path, encoding=codec, **how)[wanted]
     except UnicodeError as error:
         raise ValueError(
             f"{path} is not text in {encoding} ({error}); name its encoding, such as "
@@ -56,9 +59,15 @@ def check_columns(
     sep: str | None = None,
     allow_empty: bool = False,
 ) -> None:
-    """Raise unless every named column is there, and (unless allowed) at least one row."""
+    """Raise unless every named column is there once, and (unless allowed) at least one row."""
+    if not isinstance(df, pd.DataFrame):
+        raise ValueError(f"df is a {type(df).__name__}; it must be a pandas DataFrame")
     for argument, name in columns.items():
-        if name is None or name in df.columns:
+        if name is None:
+            continue
+        if name in df.columns:
+            if list(df.columns).count(name) > 1:
+                raise ValueError(f"{argument} names column {name!r}, which {path} has twice")
             continue
         there = ", ".join(repr(str(c)) for c in df.columns[:12])
         hint = _other_separator(df, sep, [c for c in columns.values() if c is not None])
@@ -82,6 +91,8 @@ def factorize(column: pd.Series, argument: str, name: str) -> tuple[Tensor, pd.I
     """Ids `[M]` in the order of first appearance, and the names behind them."""
     codes, names = pd.factorize(column)
     missing = codes < 0
+    if "" in names:  # an empty text is no id either
+        missing |= (column == "").to_numpy(dtype=bool, na_value=False)
     if missing.any():
         raise ValueError(
             f"{argument} column {name!r} has no id in row {_first(missing)} "
@@ -112,11 +123,19 @@ def to_seconds(column: pd.Series, name: str) -> Tensor:
     """`[M]` int64: numbers as they are, dates as seconds since 1970 (UTC where no zone is said)."""
     numbers = pd.to_numeric(column, errors="coerce") if _not_a_date(column) else None
     if numbers is not None and (numbers.notna().any() or column.isna().all()):
-        return to_numbers(column, "time", name).floor().long()
+        seconds = to_numbers(column, "time", name)
+        bad = (seconds.abs() > 2**62).numpy()
+        if bad.any():
+            raise ValueError(
+                f"time column {name!r} holds {_shown(column, _first(bad))} in row {_first(bad)} "
+                f"({int(bad.sum()):,} such rows); no clock runs that long"
+            )
+        return seconds.floor().long()
     with warnings.catch_warnings():
         # pandas reads the form of dates off the first one. Where it cannot, it would guess row by
         # row, days and months in either order: that is refused.
         warnings.filterwarnings("error", message="Could not infer format")
+        warnings.filterwarnings("ignore", message="Parsing dates in")  # day first, as it should
         try:
             dates = pd.to_datetime(column, errors="coerce", utc=True)
             bad = dates.isna().to_numpy()

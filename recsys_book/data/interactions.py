@@ -86,7 +86,8 @@ class Interactions:
             df: a pandas DataFrame, one row an interaction.
             user: name of the column with user ids, of any kind.
             item: name of the column with item ids, of any kind.
-            time: name of the column with times: numbers that rise, or dates as pandas reads them.
+            time: name of the column with times: numbers that rise, or dates as pandas reads them
+                (01/02/2026, where both would do, is the second of January).
             rating: name of the column with ratings, numbers.
             repeats: "first" or "all".
 
@@ -100,6 +101,8 @@ class Interactions:
         """
         if repeats not in ("first", "all"):
             raise ValueError(f"repeats is {repeats!r}; it must be 'first' or 'all'")
+        if user == item:
+            raise ValueError(f"user and item both name column {user!r}; they must differ")
         frames.check_columns(df, {"user": user, "item": item, "time": time, "rating": rating})
         users, user_names = frames.factorize(df[user], "user", user)
         items, item_names = frames.factorize(df[item], "item", item)

@@ -88,6 +88,9 @@ def test_without_repeats_equals_a_loop(rows):
         ({"when": [1, 2, 3, np.inf, 5, 6]}, {}, r"time column 'when' holds inf in row 4"),
         ({"when": [None] * 6}, {}, r"time column 'when' holds None in row 1"),
         ({"stars": [1, 2, "three", 4, 5, 6]}, {}, r"rating column 'stars' holds 'three' in row 3"),
+        ({"when": [1e30, 2, 3, 4, 5, 6]}, {}, r"'when' holds 1e\+30 in row 1 .* no clock"),
+        ({"who": ["a", "b", "", "c", "", "d"]}, {}, r"'who' has no id in row 3 \(2 such"),
+        ({}, {"item": "who"}, r"user and item both name column 'who'"),
         ({"who": ["me"] * 6}, {}, r"user column 'who' holds 'me' in every row from row 1"),
         ({"what": [7] * 6}, {}, r"item column 'what' holds 7 in every row from row 1"),
     ],
@@ -95,6 +98,26 @@ def test_without_repeats_equals_a_loop(rows):
 def test_bad_frames_name_the_column_and_the_first_bad_row(change, names, message):
     with pytest.raises(ValueError, match=message):
         Interactions.from_frame(LOG.assign(**change), **(ALL | names))
+
+
+def test_what_is_no_frame_or_names_a_column_twice():
+    with pytest.raises(ValueError, match="df is a list; it must be a pandas DataFrame"):
+        Interactions.from_frame([1, 2], user="who", item="what")
+    twice = pd.concat([LOG, LOG[["who"]]], axis=1)
+    with pytest.raises(ValueError, match="user names column 'who', which df has twice"):
+        Interactions.from_frame(twice, **ALL)
+
+
+def test_separators_of_several_characters(tmp_path):
+    path = tmp_path / "log.dat"
+    path.write_text("who::what\na::1\nb::2\n")
+    assert len(Interactions.from_csv(path, user="who", item="what", sep="::")) == 2
+
+
+def test_days_come_first_where_only_that_can_be():
+    dates = ["13/01/2020", "01/02/2020", "03/04/2020", "05/06/2020", "06/06/2020", "07/06/2020"]
+    log = Interactions.from_frame(LOG.assign(when=dates), **ALL)
+    assert int(log.time.min()) == pd.Timestamp("2020-01-13").timestamp()
 
 
 def test_an_empty_log():
@@ -121,8 +144,8 @@ def test_from_csv_agrees_with_from_frame(tmp_path):
     [
         (b"who;what;when;stars\na;1;2;3\n", "its separator seems to be ';', not ','"),
         (b"who\twhat\twhen\tstars\na\t1\t2\t3\n", r"its separator seems to be '\\t'"),
-        ("who,what,when,stars\nä,1,2,3\n".encode("latin-1"), r"is not text in utf-8-sig.*latin-1"),
-        ("who,what,when,stars\na,1,2,3\n".encode("utf-16"), r"is not text in utf-8-sig"),
+        ("who,what,when,stars\nä,1,2,3\n".encode("latin-1"), r"is not text in utf-8.*latin-1"),
+        ("who,what,when,stars\na,1,2,3\n".encode("utf-16"), r"is not text in utf-8"),
         (b"", "is empty; it must hold a header"),
         (b"who,what,when,stars\n", "holds no rows"),
         (b"who,what,when\na,1,2\n", r"rating names column 'stars'; .* has the columns 'who'"),

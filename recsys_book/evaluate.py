@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recsys_book.data.interactions import ABSENT, Interactions
-from recsys_book.metrics import hit_rate_at_k, ndcg_at_k, recall_at_k
+from recsys_book.metrics import ranking_at_k
 from recsys_book.sampling import UnseenItems
 
 
@@ -91,15 +91,8 @@ def leave_one_out(
     )
     relevant = torch.zeros_like(present)
     relevant[:, 0] = True
-    return RankingReport(
-        hit_rate=hit_rate_at_k(scores, relevant, k, ties),
-        ndcg=ndcg_at_k(scores, relevant, k, ties),
-        recall=recall_at_k(scores, relevant, k, ties),
-        users=users,
-        n_not_ranked=n_not_ranked,
-        k=k,
-        ties=ties,
-    )
+    hit_rate, ndcg, recall = ranking_at_k(scores, relevant, k, ties)
+    return RankingReport(hit_rate, ndcg, recall, users, n_not_ranked, k, ties)
 
 
 @torch.no_grad()
@@ -159,14 +152,11 @@ def full_catalogue(
         if taken is not None:
             scores = scores.masked_fill(taken.mask(some), -torch.inf)
         is_relevant = wanted.mask(some)
-        parts.append([m(scores, is_relevant, k, ties) for m in _RANKING])
+        parts.append(ranking_at_k(scores, is_relevant, k, ties))
     if was_training:
         model.train()
     hit_rate, ndcg, recall = (torch.cat(column) for column in zip(*parts, strict=True))
     return RankingReport(hit_rate, ndcg, recall, users, n_users - len(users), k, ties)
-
-
-_RANKING = (hit_rate_at_k, ndcg_at_k, recall_at_k)
 
 
 class _Rows:

@@ -45,10 +45,7 @@ def hit_rate_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst")
         ValueError: NaN, shapes that differ, k out of range, an unknown tie rule, a user without a
             relevant item, a relevant candidate that is absent.
     """
-    gains = _gains_by_rank(scores, relevant, k, ties)
-    if ties != "average":
-        return gains[:, :k].amax(dim=1)
-    return 1 - _chance_of_no_hit(scores, relevant, k)
+    return ranking_at_k(scores, relevant, k, ties)[0]
 
 
 def recall_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst") -> Tensor:
@@ -56,8 +53,7 @@ def recall_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst") -
 
     Arguments, returns and errors as in `hit_rate_at_k`.
     """
-    gains = _gains_by_rank(scores, relevant, k, ties)
-    return gains[:, :k].sum(dim=1) / relevant.sum(dim=1)
+    return ranking_at_k(scores, relevant, k, ties)[2]
 
 
 def ndcg_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst") -> Tensor:
@@ -67,11 +63,28 @@ def ndcg_at_k(scores: Tensor, relevant: Tensor, k: int, ties: str = "worst") -> 
     min(k, number of relevant items) of them at its top, so [1, 0, 0] with three relevant items
     somewhere is under 1. Arguments, returns and errors as in `hit_rate_at_k`.
     """
+    return ranking_at_k(scores, relevant, k, ties)[1]
+
+
+def ranking_at_k(
+    scores: Tensor, relevant: Tensor, k: int, ties: str = "worst"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """HR@K, NDCG@K and recall@K of one ranking, sorted once.
+
+    Arguments and errors as in `hit_rate_at_k`.
+
+    Returns:
+        three times `[U]` float64.
+    """
     gains = _gains_by_rank(scores, relevant, k, ties)
+    top, n_relevant = gains[:, :k], relevant.sum(dim=1)  # [U, k], [U]
+    if ties == "average":
+        hit = 1 - _chance_of_no_hit(scores, relevant, k)
+    else:
+        hit = top.amax(dim=1)
     discount = 1 / torch.log2(torch.arange(2, k + 2, dtype=torch.float64, device=scores.device))
-    dcg = gains[:, :k] @ discount  # [U]
-    n_ideal = relevant.sum(dim=1).clamp(max=k)  # [U]
-    return dcg / discount.cumsum(0)[n_ideal - 1]
+    ideal = discount.cumsum(0)[n_relevant.clamp(max=k) - 1]  # [U]
+    return hit, top @ discount / ideal, top.sum(dim=1) / n_relevant
 
 
 def _gains_by_rank(scores: Tensor, relevant: Tensor, k: int, ties: str) -> Tensor:

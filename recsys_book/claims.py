@@ -40,11 +40,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     Raises:
         ValueError: fewer than two values, or one that is not finite.
     """
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"values has shape {values.shape}; an interval needs two figures or more")
-    if not np.isfinite(values).all():
-        raise ValueError(f"values contains {values[~np.isfinite(values)][0]}; all must be finite")
+    values = _figures(values)
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
     return Interval(values.mean(), values.mean() - half, values.mean() + half, len(values))
 
@@ -72,11 +68,7 @@ def bootstrap_interval(
     Raises:
         ValueError: fewer than two values, or one that is not finite.
     """
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"values has shape {values.shape}; an interval needs two figures or more")
-    if not np.isfinite(values).all():
-        raise ValueError(f"values contains {values[~np.isfinite(values)][0]}; all must be finite")
+    values = _figures(values)
     random = np.random.RandomState(seed)
     means = [values[random.randint(len(values), size=len(values))].mean() for _ in range(draws)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -165,6 +157,16 @@ def claim(
     if not holds:
         raise AssertionError(f"the figures do not bear this out: {made!r}")
     return made
+
+
+def _figures(values: Sequence[float]) -> np.ndarray:
+    """`[n]` float64, two or more, all finite."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values has shape {values.shape}; an interval needs two figures or more")
+    if not np.isfinite(values).all():
+        raise ValueError(f"values contains {values[~np.isfinite(values)][0]}; all must be finite")
+    return values
 
 
 def _number(value: float, digits: int) -> str:

@@ -263,7 +263,8 @@ def film_vectors(task: Task, settings: Settings, *, seed: int) -> list[Tensor]:
     """Matrix factorization's film vectors before training and after each epoch.
 
     Returns:
-        tensors `[N, D]` of length 1, so that near means a small angle.
+        tensors `[N, D]` of length 1, so that near means a small angle; of length 0 where the
+        penalty has left nothing of a film that was never shown.
     """
     vectors = lambda model: nn.functional.normalize(model.model.item_vectors.weight[1:].detach())
     kept = [vectors(_new_model(task, "MF", settings, seed))]

@@ -30,6 +30,9 @@ def train_implicit(
 ) -> History:
     """Binary cross-entropy on observed pairs and uniform negatives drawn anew every epoch; Adam.
 
+    With `n_negatives=0` nothing ever contradicts the observed pairs: chapter 02 shows what then
+    becomes of the vectors.
+
     Args:
         model: `model(users [B], items [B])` gives logits `[B]`; trained in place.
         train: the observed pairs, on the model's device.
@@ -37,7 +40,7 @@ def train_implicit(
         epochs: at most.
         seed: of order and negatives.
         weight_decay: Adam's L2.
-        n_negatives: per observed pair.
+        n_negatives: per observed pair; 0 trains on the observed pairs alone.
         batch_size: observed pairs a step.
         validate: see `fit`.
         patience: see `fit`.
@@ -47,7 +50,11 @@ def train_implicit(
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for rows in torch.randperm(len(train), generator=generator).split(batch_size):
-            yield with_negatives(train.user[rows], train.item[rows], unseen, n_negatives, generator)
+            users, items = train.user[rows], train.item[rows]
+            if n_negatives == 0:
+                yield users, items, torch.ones(len(rows), device=users.device)
+            else:
+                yield with_negatives(users, items, unseen, n_negatives, generator)
 
     return fit(
         model,

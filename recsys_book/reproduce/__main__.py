@@ -2,9 +2,11 @@
 
 import argparse
 
-from recsys_book.reproduce import additive, ladder, ladder_films, own_log, xor
+from recsys_book.reproduce import additive, embeddings, ladder, ladder_films, own_log, xor
 
-RUNS = {module.NAME: module for module in (additive, ladder, ladder_films, own_log, xor)}
+RUNS = {
+    module.NAME: module for module in (additive, embeddings, ladder, ladder_films, own_log, xor)
+}
 
 
 def main() -> None:

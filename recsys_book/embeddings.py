@@ -1,0 +1,286 @@
+"""Tools around tables of vectors: padding, hashing, neighbours, and vectors for the new.
+
+`recsys_book.layers.FieldEmbedding` is the table itself, for several fields at once.
+
+Shapes: N rows, D dimension, k neighbours, B batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import Ridge
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recsys_book.checks import check_finite, check_ids, check_positive
+
+MEASURES = ("cosine", "dot product")
+
+
+# ---------------------------------------------------------------- padding
+
+
+class PaddedEmbedding(nn.Module):
+    """A vector per id 0..n−1, and a row n of zeros for padding, which never trains.
+
+    `nn.Embedding(padding_idx=…)` keeps the row's gradient at zero, but an initialization written
+    over the whole table, as most are, fills the row with noise that then stays for ever. Here the
+    row is put back to zeros after the draw. From zero it stays there: its gradient is zero, and
+    weight decay of zero is zero.
+
+    Args:
+        n: number of real ids; n itself is the padding id.
+        dim: D.
+        init_std: standard deviation of the normal initialization.
+        max_norm: where given, longer vectors are scaled down to this length when looked up.
+
+    Shapes: ids `[...]` in 0..n → `[..., D]`.
+    """
+
+    def __init__(
+        self, n: int, dim: int, init_std: float = 0.1, max_norm: float | None = None
+    ) -> None:
+        super().__init__()
+        check_positive("n", n)
+        check_positive("dim", dim)
+        if max_norm is not None:
+            check_positive("max_norm", max_norm)
+        self.n = n
+        self.table = nn.Embedding(n + 1, dim, padding_idx=n, max_norm=max_norm)
+        with torch.no_grad():
+            nn.init.normal_(self.table.weight, std=init_std)
+            self.table.weight[n] = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        check_ids("ids", ids, self.n + 1)
+        return self.table(ids)
+
+
+def set_rows(table: nn.Embedding, rows: Tensor, vectors: Tensor) -> None:
+    """Write vectors `[R, D]` into rows `[R]` of a table: how a new item gets its first vector.
+
+    Args:
+        table: changed in place.
+        rows: ids, each at most once, the padding row not among them.
+        vectors: what to write.
+
+    Raises:
+        ValueError: a row out of range or twice, the padding row, a shape that does not fit, NaN.
+    """
+    check_ids("rows", rows, table.num_embeddings)
+    if len(rows.unique()) < len(rows):
+        raise ValueError(f"rows has {len(rows)} entries, some of them twice; which one would count")
+    if table.padding_idx is not None and bool((rows == table.padding_idx).any()):
+        raise ValueError(f"rows contains {table.padding_idx}, the padding row; it stays zero")
+    if vectors.shape != (len(rows), table.embedding_dim):
+        raise ValueError(
+            f"vectors has shape {tuple(vectors.shape)}; "
+            f"it must be {(len(rows), table.embedding_dim)}"
+        )
+    check_finite("vectors", vectors)
+    with torch.no_grad():
+        table.weight[rows] = vectors.to(table.weight.dtype)
+
+
+# ---------------------------------------------------------------- hashing
+
+
+def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
+    """Spread ids over buckets 0..n_buckets−1: a vocabulary that needs no list of what exists.
+
+    Weinberger et al.: Feature Hashing for Large Scale Multitask Learning. ICML 2009,
+    https://doi.org/10.1145/1553374.1553516. The mixing is splitmix64's, on 64-bit integers: the
+    same on every machine.
+
+    Args:
+        ids: int64 tensor of any shape, or a sequence of words (or other names), shape `[n]`.
+        n_buckets: size of the table behind.
+        seed: of the hash; two seeds are two independent hashes.
+
+    Returns:
+        int64, the shape of `ids`.
+    """
+    check_positive("n_buckets", n_buckets)
+    if not isinstance(ids, Tensor):
+        # pandas' hash of strings is the same in every process; Python's own is salted.
+        words = pd.util.hash_array(np.asarray([str(i) for i in ids], dtype=object))
+        ids = torch.from_numpy(words.astype(np.uint64).view(np.int64))
+    if ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8):
+        raise ValueError(f"ids has dtype {ids.dtype}; it must be whole numbers, or words")
+    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is what is meant
+        x = ids.cpu().long().numpy().view(np.uint64)
+        x = x + np.uint64(0x9E3779B97F4A7C15) * np.uint64(2 * seed + 1)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+        return torch.from_numpy((x % np.uint64(n_buckets)).astype(np.int64)).to(ids.device)
+
+
+def share_colliding(buckets: Tensor) -> float:
+    """Share of ids that do not have their place to themselves.
+
+    Args:
+        buckets: `[n]`, or `[n, H]` where an id has H places: it collides when another id has the
+            very same H.
+    """
+    places = buckets.view(len(buckets), -1).sort(dim=1).values  # the order of the sum is nothing
+    _, inverse, counts = places.unique(dim=0, return_inverse=True, return_counts=True)
+    return float((counts[inverse] > 1).float().mean())
+
+
+def expected_colliding(n_ids: int, n_buckets: int) -> float:
+    """The same share, expected of a perfect hash: 1 − (1 − 1/m)^(n − 1)."""
+    check_positive("n_ids", n_ids)
+    check_positive("n_buckets", n_buckets)
+    return float(1 - (1 - 1 / n_buckets) ** (n_ids - 1))
+
+
+class HashedEmbedding(nn.Module):
+    """A table of fewer rows than ids: an id's vector is the sum of the rows its hashes point at.
+
+    With one hash, ids in one bucket are one and the same to the model. With two they share one row
+    now and then, and hardly ever both. Serrà, Karatzoglou: Getting Deep Recommenders Fit: Bloom
+    Embeddings for Sparse Binary Input/Output Networks. RecSys 2017,
+    https://doi.org/10.1145/3109859.3109876.
+
+    Args:
+        n_buckets: rows of the table.
+        dim: D.
+        n_hashes: rows an id adds up.
+        init_std: standard deviation of the normal initialization of the *sum*.
+
+    Shapes: ids `[...]`, any int64 → `[..., D]`.
+    """
+
+    def __init__(
+        self, n_buckets: int, dim: int, n_hashes: int = 1, init_std: float = 0.1, seed: int = 0
+    ) -> None:
+        super().__init__()
+        check_positive("n_buckets", n_buckets)
+        check_positive("dim", dim)
+        check_positive("n_hashes", n_hashes)
+        self.n_buckets, self.n_hashes, self.seed = n_buckets, n_hashes, seed
+        self.table = nn.Embedding(n_buckets, dim)
+        nn.init.normal_(self.table.weight, std=init_std / n_hashes**0.5)
+
+    def buckets(self, ids: Tensor) -> Tensor:
+        """`[..., H]` rows of each id."""
+        hashes = range(self.seed * self.n_hashes, (self.seed + 1) * self.n_hashes)
+        return torch.stack([hash_ids(ids, self.n_buckets, h) for h in hashes], dim=-1)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.table(self.buckets(ids)).sum(-2)
+
+
+# ---------------------------------------------------------------- neighbours
+
+
+def nearest(
+    vectors: Tensor,
+    k: int,
+    *,
+    by: str = "cosine",
+    among: Tensor | None = None,
+    batch_size: int = 1_024,
+) -> tuple[Tensor, Tensor]:
+    """Each row's k nearest other rows, by brute force: exact, and quick up to some 100,000 rows.
+
+    By **cosine**, only directions count. By **dot product**, a long vector is near to everything
+    that points even roughly its way, so that a few long rows stand in most lists.
+
+    Args:
+        vectors: `[N, D]`.
+        k: neighbours, below the number of candidates.
+        by: "cosine" or "dot product".
+        among: `[N]` bool, the rows that may be neighbours; all by default.
+        batch_size: rows compared with all others at once.
+
+    Returns:
+        rows `[N, k]`, nearest first, and their cosines or dot products `[N, k]`. A row of length
+        zero has cosine 0 with everything.
+
+    Raises:
+        ValueError: another measure, k out of range, NaN.
+    """
+    if by not in MEASURES:
+        raise ValueError(f"by is {by!r}; it must be one of {', '.join(MEASURES)}")
+    if vectors.dim() != 2:
+        raise ValueError(f"vectors has shape {tuple(vectors.shape)}; it must be [N, D]")
+    check_finite("vectors", vectors)
+    check_positive("k", k)
+    n_candidates = len(vectors) if among is None else int(among.sum())
+    if k >= n_candidates:
+        raise ValueError(f"k is {k} with {n_candidates} candidates; it must be below")
+    if by == "cosine":
+        vectors = F.normalize(vectors)
+    rows, values = [], []
+    for some in torch.arange(len(vectors), device=vectors.device).split(batch_size):
+        like = vectors[some] @ vectors.T  # [B, N]
+        like[torch.arange(len(some), device=like.device), some] = -torch.inf  # not itself
+        if among is not None:
+            like[:, ~among] = -torch.inf
+        top = like.topk(k, dim=1)
+        rows.append(top.indices)
+        values.append(top.values)
+    return torch.cat(rows), torch.cat(values)
+
+
+# ---------------------------------------------------------------- vectors for the new
+
+
+def category_mean(vectors: Tensor, categories: Tensor, known: Tensor) -> Tensor:
+    """Give every unknown row the mean vector of the known rows of its category.
+
+    Args:
+        vectors: `[N, D]`; what stands in unknown rows is not looked at.
+        categories: `[N]` int64 from 0.
+        known: `[N]` bool, rows whose vectors have been trained; at least one.
+
+    Returns:
+        `[N, D]`, known rows as they were. A category with no known row gets the mean of all.
+    """
+    _check_known(vectors, known)
+    n = int(categories.max()) + 1
+    check_ids("categories", categories, n)
+    total = vectors.new_zeros(n, vectors.shape[1]).index_add_(0, categories[known], vectors[known])
+    count = torch.bincount(categories[known], minlength=n)[:, None]
+    means = torch.where(count > 0, total / count.clamp(min=1), vectors[known].mean(0))
+    return torch.where(known[:, None], vectors, means[categories])
+
+
+def from_content(vectors: Tensor, content, known: Tensor, l2: float = 1.0) -> Tensor:
+    """Give every unknown row the vector that its content foretells: a ridge regression.
+
+    The map from content to vectors is learned on the known rows (scikit-learn's Ridge).
+
+    Args:
+        vectors: `[N, D]`; what stands in unknown rows is not looked at.
+        content: `[N, C]` features, such as one-hots or TF-IDF; an array or a sparse matrix.
+        known: `[N]` bool, rows whose vectors have been trained; at least one.
+        l2: strength of the ridge.
+
+    Returns:
+        `[N, D]`, known rows as they were.
+    """
+    _check_known(vectors, known)
+    if content.shape[0] != len(vectors):
+        raise ValueError(f"content has {content.shape[0]} rows for {len(vectors)} vectors")
+    rows = known.numpy()
+    ridge = Ridge(alpha=l2).fit(content[rows], vectors[known].numpy())
+    guess = torch.from_numpy(ridge.predict(content)).to(vectors.dtype)
+    return torch.where(known[:, None], vectors, guess)
+
+
+def _check_known(vectors: Tensor, known: Tensor) -> None:
+    if known.shape != vectors.shape[:1] or known.dtype != torch.bool:
+        raise ValueError(
+            f"known has shape {tuple(known.shape)} and dtype {known.dtype}; "
+            f"it must be [{len(vectors)}] bool"
+        )
+    if not bool(known.any()):
+        raise ValueError("known marks no row; there is nothing to learn from")
+    check_finite("vectors", vectors[known])

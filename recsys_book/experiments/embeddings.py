@@ -1,0 +1,447 @@
+"""Chapter 02: what vectors learn, how long they should be, and what hashing them costs.
+
+Two logs, one way of training (`train_implicit`):
+
+- the clicks on a simulated service before day 24, judged by what the world knows: NDCG@10 where the
+  relevant films are the ten with the highest true chance of a click, as in chapter 00;
+- MovieLens small, every rating taken as "watched", judged by a tenth of the ratings held out at
+  random: NDCG@10 in the whole catalogue. (Kinder than life, where the future is unknown, and far
+  less noisy than one film a user; what is asked here is where a curve peaks.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from recsys_book import maps
+from recsys_book.data.interactions import Interactions
+from recsys_book.data.ml_latest_small import MovieLens
+from recsys_book.data.splits import at_random
+from recsys_book.data.world import World
+from recsys_book.embeddings import HashedEmbedding, category_mean, from_content, nearest
+from recsys_book.evaluate import full_catalogue
+from recsys_book.experiments.implicit import train_implicit
+from recsys_book.experiments.ladder import make_ranking, make_task
+from recsys_book.experiments.ladder import ndcg as oracle_ndcg
+from recsys_book.models.baselines import IALS, Popularity
+from recsys_book.models.matrix_factorization import MatrixFactorization
+
+DIM = 32  # of the chapter's vectors; FILM_DIM on MovieLens small
+FILM_DIM = 64
+
+
+def new_model(log: Interactions, dim: int, seed: int, **more) -> MatrixFactorization:
+    """Matrix factorization for a log, its start decided by the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return MatrixFactorization(log.n_users, log.n_items, dim, **more)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model and what it went through.
+
+    Attributes:
+        model: after the last epoch.
+        items: film vectors `[N, D]` before training and after each epoch.
+        users: user vectors `[U, D]` at the same moments.
+    """
+
+    model: MatrixFactorization
+    items: list[Tensor]
+    users: list[Tensor]
+
+
+def train_and_watch(
+    log: Interactions,
+    *,
+    dim: int,
+    lr: float,
+    weight_decay: float,
+    epochs: int,
+    n_negatives: int = 4,
+    seed: int = 0,
+    **more,
+) -> Training:
+    """Train matrix factorization and keep its vectors after every epoch.
+
+    Args:
+        log: observed pairs.
+        dim, lr, weight_decay, epochs, n_negatives, seed: see `train_implicit`.
+        more: for MatrixFactorization, such as `biases=False`.
+    """
+    model = new_model(log, dim, seed, **more)
+    items = [model.item_vectors.weight.detach().clone()]
+    users = [model.user_vectors.weight.detach().clone()]
+
+    def keep(model: MatrixFactorization) -> float:
+        items.append(model.item_vectors.weight.detach().clone())
+        users.append(model.user_vectors.weight.detach().clone())
+        return float(len(items))  # the last epoch counts as the best: nothing is chosen here
+
+    train_implicit(
+        model, log, lr=lr, weight_decay=weight_decay, epochs=epochs, n_negatives=n_negatives,
+        seed=seed, validate=keep,
+    )  # fmt: skip
+    return Training(model, items, users)
+
+
+def mean_cosine(vectors: Tensor) -> float:
+    """Mean cosine over all pairs of different rows of `[N, D]`: 0 spread out, 1 all one way."""
+    n = len(vectors)
+    unit = normalize(vectors.double())
+    return float((unit.sum(0).square().sum() - unit.square().sum()) / (n * (n - 1)))
+
+
+def rank_of_popularity(counts: Tensor) -> Tensor:
+    """`[N]` from 0, the rarest, to 1, the most popular; equals share the mean of their places."""
+    _, inverse, size = counts.unique(return_inverse=True, return_counts=True)
+    middle = size.cumsum(0).double() - (size.double() + 1) / 2
+    return (middle / max(len(counts) - 1, 1))[inverse]
+
+
+def most_popular(counts: Tensor, n: int) -> Tensor:
+    """`[n]` rows of the most popular, in the order of the catalogue; of equals the earlier rows."""
+    return counts.argsort(descending=True, stable=True)[:n].sort().values
+
+
+# ---------------------------------------------------------------- what vectors know
+
+
+def genre_table(genres: Sequence[Sequence]) -> Tensor:
+    """`[N, G]` bool from each film's genres."""
+    names = sorted({genre for some in genres for genre in some})
+    table = torch.zeros(len(genres), len(names), dtype=torch.bool)
+    for row, some in enumerate(genres):
+        for genre in some:
+            table[row, names.index(genre)] = True
+    return table
+
+
+def purities(vectors: Tensor, labels: Tensor, counts: Tensor, seed: int = 0) -> dict[str, float]:
+    """Neighbour purity beside what random and equally popular pairs would give.
+
+    Args:
+        vectors: `[n, D]` of the films looked at.
+        labels: `[n]`, or `[n, G]` bool.
+        counts: `[n]` interactions of each.
+        seed: of the matched pairs.
+    """
+    neighbours, _ = nearest(vectors, 10)
+    return {
+        "neighbours": maps.purity(neighbours, labels),
+        "as popular": maps.matched_purity(neighbours, labels, counts, seed=seed),
+        "random": maps.random_purity(labels),
+    }
+
+
+def length_and_popularity(vectors: Tensor, counts: Tensor) -> dict[str, float]:
+    """Where popularity went: into the length of vectors, or against it.
+
+    Args:
+        vectors: `[N, D]`.
+        counts: `[N]` interactions of each.
+
+    Returns:
+        "correlation": of length and rank of popularity (Spearman's); "cosine", "dot product":
+        mean rank of popularity of the ten nearest by each; "top cosine", "top dot product": share
+        of all places in those lists that the fiftieth part of films found most often holds.
+    """
+    rank = rank_of_popularity(counts)
+    length = rank_of_popularity(vectors.norm(dim=1))
+    found = {"correlation": float(np.corrcoef(length.numpy(), rank.numpy())[0, 1])}
+    for by in ("cosine", "dot product"):
+        neighbours, _ = nearest(vectors, 10, by=by)
+        found[by] = float(rank[neighbours].mean())
+        often = torch.bincount(neighbours.flatten(), minlength=len(vectors))
+        top = max(1, len(vectors) // 50)
+        found[f"top {by}"] = float(often.topk(top).values.sum() / often.sum())
+    return found
+
+
+def three_models(log: Interactions, dim: int, setting: dict, seed: int) -> dict[str, Tensor]:
+    """Film vectors of three ways to a dot product.
+
+    Args:
+        log: observed pairs.
+        dim: D.
+        setting: of the first two, see `choose`.
+        seed: of starts, orders and negatives.
+
+    Returns:
+        name → `[N, D]`: logistic loss with biases, logistic loss without, iALS (squared loss).
+    """
+    with_biases = train_and_watch(log, dim=dim, **setting, seed=seed).items[-1]
+    without = train_and_watch(log, dim=dim, **setting, seed=seed, biases=False).items[-1]
+    squared = IALS(log, dim=dim, l2=0.01, seed=seed).item_vectors.float()
+    return {"MF with biases": with_biases, "MF without": without, "iALS": squared}
+
+
+# ---------------------------------------------------------------- how long should they be
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A log cut in three, and how a model is judged on it.
+
+    Attributes:
+        train: to fit while choosing.
+        refit: to fit once everything is chosen.
+        validate: `validate(model)`, NDCG@10 on what was held out to choose by.
+        test: `test(score)`, NDCG@10 on the test, for `score(users) -> [U, N]`.
+        popularity: the same of popularity.
+        ceiling: the same of the oracle (1), or None where nobody knows.
+    """
+
+    train: Interactions
+    refit: Interactions
+    validate: Callable[[nn.Module], float]
+    test: Callable[[Callable], float]
+    popularity: float
+    ceiling: float | None
+
+
+def judge_world(world: World, n_users: int = 1_000) -> Judge:
+    """Clicks before day 20 to fit, days 20 to 23 to choose by, the oracle's ten to test."""
+    task = make_task(world)
+    ranking = make_ranking(task, n_users)
+    refit = task.clicks().without_repeats()
+    log = world.log
+    train = log[task.before(20)].clicks().without_repeats()
+    held = log[((task.day >= 20) & (task.day < task.test_from)).nonzero().squeeze(1)].clicks()
+    held = held.without_repeats()
+    held = held[~torch.isin(held.keys(), train.keys())]
+    return Judge(
+        train,
+        refit,
+        lambda model: float(full_catalogue(model.score, held, train).ndcg.mean()),
+        lambda score: oracle_ndcg(ranking, score),
+        oracle_ndcg(ranking, Popularity(refit).score),
+        1.0,
+    )
+
+
+def judge_films(films: MovieLens, seed: int = 0) -> Judge:
+    """A tenth of the ratings to choose by, a tenth to test, drawn at random."""
+    split = at_random(films.ratings, seed=seed)
+    ndcg = lambda score, held, seen: float(full_catalogue(score, held, seen).ndcg.mean())
+    test = lambda score: ndcg(score, split.test, split.train_and_validation)
+    return Judge(
+        split.train,
+        split.train_and_validation,
+        lambda model: ndcg(model.score, split.validation, split.train),
+        test,
+        test(Popularity(split.train_and_validation).score),
+        None,
+    )
+
+
+SWEEP_EPOCHS = 20
+SWEEP_LRS = (0.01, 0.02)
+SWEEP_PENALTIES = (0.0, 3e-6, 1e-5, 2e-5)
+#: What validation chooses, beside the length itself and the learning rate.
+WAYS = ("nothing", "epochs", "epochs and penalty")
+
+
+def choose(
+    judge: Judge,
+    dim: int,
+    *,
+    lrs: Sequence[float] = SWEEP_LRS,
+    penalties: Sequence[float] = SWEEP_PENALTIES,
+    epochs: int = SWEEP_EPOCHS,
+    seed: int = 0,
+) -> dict[str, dict]:
+    """For each of WAYS the setting that validation likes best.
+
+    Args:
+        judge: whose validation decides.
+        dim: D.
+        lrs: learning rates tried; in every way the best is taken.
+        penalties: weight decays tried, the first of them 0.
+        epochs: at most.
+        seed: of start, order and negatives.
+
+    Returns:
+        way → {"lr", "weight_decay", "epochs"}, to be given to `train_implicit`.
+    """
+    if penalties[0] != 0:
+        raise ValueError(f"penalties begins with {penalties[0]}; the first must be 0")
+    tried = {way: [] for way in WAYS}
+    for lr in lrs:
+        for penalty in penalties:
+            model = new_model(judge.train, dim, seed)
+            history = train_implicit(
+                model, judge.train, lr=lr, epochs=epochs, weight_decay=penalty, seed=seed,
+                validate=judge.validate,
+            )  # fmt: skip
+            setting = {"lr": lr, "weight_decay": penalty}
+            best = history.best_score, setting | {"epochs": history.best_epoch + 1}
+            tried["epochs and penalty"].append(best)
+            if penalty == 0:
+                tried["epochs"].append(best)
+                tried["nothing"].append((history.score[-1], setting | {"epochs": epochs}))
+    return {way: max(some, key=lambda t: t[0])[1] for way, some in tried.items()}
+
+
+@torch.no_grad()
+def _scores(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    model.eval()
+    return lambda users: model.score(users).detach()
+
+
+def test_once(judge: Judge, dim: int, setting: dict, seed: int) -> float:
+    """Refit with what was chosen, and judge: NDCG@10 on the test."""
+    model = new_model(judge.refit, dim, seed)
+    train_implicit(model, judge.refit, seed=seed, **setting)
+    return judge.test(_scores(model))
+
+
+# ---------------------------------------------------------------- hashing
+
+
+class HashedMF(nn.Module):
+    """Matrix factorization whose films live in a hashed table.
+
+    Args:
+        n_users, n_items: U, N.
+        n_buckets, n_hashes: see HashedEmbedding.
+        dim: D.
+        own_bias: leave each film a bias of its own; else biases are hashed in the same way.
+    """
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        n_buckets: int,
+        n_hashes: int,
+        dim: int,
+        own_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.users = nn.Embedding(n_users, dim)
+        self.user_bias = nn.Embedding(n_users, 1)
+        self.films = HashedEmbedding(n_buckets, dim, n_hashes)
+        self.film_bias = nn.Embedding(n_items if own_bias else n_buckets, 1)
+        nn.init.normal_(self.users.weight, std=0.1)
+        for table in (self.user_bias, self.film_bias):
+            nn.init.zeros_(table.weight)
+        films = torch.arange(n_items)
+        rows = self.films.buckets(films)  # hashed once, not in every step
+        self.register_buffer("rows", rows)  # [N, H]
+        self.register_buffer("bias_rows", films[:, None] if own_bias else rows)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Logits `[B]`."""
+        vectors = self.films.table(self.rows[items]).sum(1)  # [B, D]
+        bias = self.film_bias(self.bias_rows[items]).sum((1, 2))
+        return (self.users(users) * vectors).sum(-1) + self.user_bias(users).squeeze(-1) + bias
+
+    def score(self, users: Tensor) -> Tensor:
+        """Logits `[U, N]`."""
+        vectors = self.films.table(self.rows).sum(1)  # [N, D]
+        bias = self.film_bias(self.bias_rows).sum((1, 2))  # [N]
+        return self.users(users) @ vectors.T + self.user_bias(users) + bias
+
+
+def hashed_score(
+    judge: Judge, n_buckets: int, n_hashes: int, setting: dict, seed: int, own_bias: bool = False
+) -> float:
+    """NDCG@10 on the test of matrix factorization (D = 32) with hashed films."""
+    log = judge.refit
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = HashedMF(log.n_users, log.n_items, n_buckets, n_hashes, DIM, own_bias)
+    train_implicit(model, log, seed=seed, **setting)
+    return judge.test(_scores(model))
+
+
+# ---------------------------------------------------------------- vectors for films nobody saw
+
+
+def foretold(world: World, vectors: Tensor, seed: int = 0) -> dict[str, float]:
+    """Hide a fifth of the trained film vectors and foretell them; how near does each way come?
+
+    Args:
+        world: whose films they are.
+        vectors: `[N, D]`, trained.
+        seed: of who is hidden.
+
+    Returns:
+        way → mean cosine between the foretold and the hidden vectors: "mean of all", "mean of its
+        genre", "from its plot".
+    """
+    counts = world.log.clicks().item_counts()
+    trained = (counts >= 5).nonzero().squeeze(1)  # what hardly anybody clicked has little to tell
+    generator = torch.Generator().manual_seed(seed)
+    hidden = trained[torch.randperm(len(trained), generator=generator)[: len(trained) // 5]]
+    known = torch.zeros(len(vectors), dtype=torch.bool)
+    known[trained] = True
+    known[hidden] = False
+    genre = torch.from_numpy(world.film.genre.astype(np.int64))
+    words = TfidfVectorizer().fit_transform(plots(world))
+    guesses = {
+        "mean of all": category_mean(vectors, torch.zeros_like(genre), known),
+        "mean of its genre": category_mean(vectors, genre, known),
+        "from its plot": from_content(vectors, words, known),
+    }
+    near = lambda guess: torch.cosine_similarity(guess[hidden], vectors[hidden]).mean()
+    return {way: float(near(guess)) for way, guess in guesses.items()}
+
+
+def plots(world: World) -> list[str]:
+    """Title and plot of each film, as one text."""
+    return [f"{title} {plot}" for title, plot in zip(world.titles, world.plots(), strict=True)]
+
+
+# ---------------------------------------------------------------- one-hots
+
+
+def one_hot_costs(n_ids: int, dim: int = 32, batch: int = 16, repeats: int = 5) -> dict:
+    """Time and memory of a look-up, and of the same thing as one-hots times the table.
+
+    Args:
+        n_ids: rows of the table.
+        dim: D.
+        batch: B ids looked up.
+        repeats: the fastest is taken.
+
+    Returns:
+        "one-hot seconds", "look-up seconds", "one-hot bytes" and "look-up bytes" (of what is fed
+        to the table: `[B, N]` float32 against `[B]` int64), "equal": whether outputs agree.
+    """
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(n_ids, dim, generator=generator)
+    ids = torch.randint(n_ids, (batch,), generator=generator)
+
+    def by_one_hot() -> tuple[Tensor, Tensor]:
+        one_hot = torch.zeros(batch, n_ids)
+        one_hot[torch.arange(batch), ids] = 1
+        return one_hot @ table, one_hot
+
+    def fastest(action: Callable) -> tuple[float, object]:
+        seconds = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            result = action()
+            seconds.append(time.perf_counter() - began)
+        return min(seconds), result
+
+    slow, (product, one_hot) = fastest(by_one_hot)
+    quick, rows = fastest(lambda: table[ids])
+    return {
+        "one-hot seconds": slow,
+        "look-up seconds": quick,
+        "one-hot bytes": one_hot.element_size() * one_hot.nelement(),
+        "look-up bytes": ids.element_size() * ids.nelement(),
+        "equal": bool(torch.equal(product, rows)),
+    }

@@ -1,0 +1,187 @@
+"""Maps of vectors on a plane, and the numbers that must stand beside them.
+
+t-SNE keeps near neighbours near and promises nothing else: distances between groups, sizes of
+groups and empty space between them mean little. Van der Maaten, Hinton: Visualizing Data using
+t-SNE. JMLR 9, 2008. So a map is never shown here without a number that does not depend on the
+drawing (`neighbour_purity`) and one that says how far the drawing can be believed
+(`trustworthiness`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn import manifold
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from recsys_book.checks import check_finite, check_positive
+
+EARLIER_STEPS = 500  # of t-SNE, for a map that starts from a good one
+
+
+def epoch_maps(
+    snapshots: Sequence[Tensor],
+    *,
+    perplexity: float = 30,
+    seed: int = 0,
+    seconds: float | None = None,
+) -> list[np.ndarray | None]:
+    """t-SNE maps of one set of points at successive moments of training, made to be compared.
+
+    The last moment is laid out first; each earlier one starts from the map of its successor, so
+    that points move and do not jump.
+
+    Args:
+        snapshots: representations `[n, D]`, in the order of training.
+        perplexity: of t-SNE, about how many neighbours each point looks at; below n.
+        seed: of t-SNE.
+        seconds: stop when these have passed. What is left out then is spread over training, and
+            None stands in its place. None lays out all.
+
+    Returns:
+        arrays `[n, 2]`, in the order of training.
+
+    Raises:
+        ValueError: no snapshot, shapes that differ, NaN, a perplexity that n does not allow.
+    """
+    if not snapshots:
+        raise ValueError("snapshots is empty; there is nothing to lay out")
+    for snapshot in snapshots:
+        if snapshot.dim() != 2 or len(snapshot) != len(snapshots[0]):
+            raise ValueError(
+                f"snapshots contains shape {tuple(snapshot.shape)}; "
+                f"each must be [{len(snapshots[0])}, D]"
+            )
+        check_finite("snapshots", snapshot)
+    if not 0 < perplexity < len(snapshots[0]):
+        raise ValueError(
+            f"perplexity is {perplexity} for {len(snapshots[0])} points; it must lie between"
+        )
+    began = time.perf_counter()
+    maps: list[np.ndarray | None] = [None] * len(snapshots)
+    left, start = list(range(len(snapshots))), "pca"
+    while left:
+        moment, round_began = left.pop(), time.perf_counter()
+        more = {} if isinstance(start, str) else {"max_iter": EARLIER_STEPS}
+        tsne = manifold.TSNE(perplexity=perplexity, init=start, random_state=seed, **more)
+        maps[moment] = tsne.fit_transform(snapshots[moment].double().numpy())
+        # t-SNE expects its start to be small: the same scale as its own PCA start.
+        start = maps[moment] / maps[moment][:, 0].std() * 1e-4
+        if seconds is not None:
+            now = time.perf_counter()
+            # The first map takes more steps than the others will.
+            each = (now - round_began) * (0.6 if moment == len(snapshots) - 1 else 1.0)
+            left = _spread(left, int((began + seconds - now) / max(each, 1e-9)))
+    return maps
+
+
+def _spread(moments: list[int], n: int) -> list[int]:
+    """At most n of the moments, evenly, the first among them."""
+    if n >= len(moments):
+        return moments
+    if n <= 0:
+        return []
+    return [moments[i] for i in np.unique(np.linspace(0, len(moments) - 1, n).round().astype(int))]
+
+
+def neighbour_purity(points: Tensor, labels: Tensor, k: int = 10) -> float:
+    """Share of each point's k nearest neighbours that carry its label, the mean over points.
+
+    Args:
+        points: `[n, D]`; near means near in straight distance, so scale rows to length 1 where the
+            angle is what counts.
+        labels: `[n]`, or `[n, G]` bool where a point carries several: sharing one is enough.
+        k: neighbours looked at, at most n − 1.
+
+    Returns:
+        0..1. Beside it belongs the same share among random pairs, `random_purity`.
+    """
+    check_positive("k", k)
+    if k >= len(points):
+        raise ValueError(f"k is {k} for {len(points)} points; it must be below")
+    search = NearestNeighbors(n_neighbors=k).fit(points.numpy())
+    return purity(torch.from_numpy(search.kneighbors(return_distance=False)), labels)
+
+
+def purity(neighbours: Tensor, labels: Tensor) -> float:
+    """Share of given neighbours that carry their point's label.
+
+    Args:
+        neighbours: `[n, k]` rows of the neighbours, the point itself not among them.
+        labels: as in `neighbour_purity`.
+    """
+    return float(_agree(labels, torch.arange(len(labels))[:, None], neighbours).mean())
+
+
+def random_purity(labels: Tensor) -> float:
+    """What neighbour purity would be if neighbours were any other points at random.
+
+    Args:
+        labels: as in `neighbour_purity`.
+    """
+    n = len(labels)
+    if labels.dim() == 1:
+        counts = labels.unique(return_counts=True)[1].double()
+        return float((counts * (counts - 1)).sum() / (n * (n - 1)))
+    alike = (labels.double() @ labels.double().T) > 0  # [n, n]
+    return float((alike.sum() - alike.diagonal().sum()) / (n * (n - 1)))
+
+
+def trustworthiness(points: Tensor, flat: np.ndarray, k: int = 10) -> float:
+    """How far the neighbours drawn are neighbours: 1 where every one of them is.
+
+    Venna, Kaski: Neighborhood Preservation in Nonlinear Projection Methods. ICANN 2001. About one
+    half for points laid out at random.
+
+    Args:
+        points: `[n, D]`, the vectors.
+        flat: `[n, 2]`, the map.
+        k: neighbours looked at, below n / 2.
+    """
+    return float(manifold.trustworthiness(points.double().numpy(), flat, n_neighbors=k))
+
+
+def matched_purity(
+    neighbours: Tensor, labels: Tensor, popularity: Tensor, *, window: int = 10, seed: int = 0
+) -> float:
+    """Purity of pairs drawn to be as popular as the neighbours are, and nothing else.
+
+    Popular items may share labels, and may be each other's neighbours, for no better reason than
+    being popular. So each neighbour is swapped for another item of nearly its place by popularity.
+
+    Args:
+        neighbours: `[n, k]`, whose purity is in question.
+        labels: as in `neighbour_purity`.
+        popularity: `[n]`, any number that rises with it.
+        window: how many places up or down a stand-in may come from.
+        seed: of the draw.
+    """
+    n = len(popularity)
+    check_positive("window", window)
+    if 2 * window >= n:
+        raise ValueError(f"window is {window} for {n} items; twice the window must be below")
+    generator = torch.Generator().manual_seed(seed)
+    order = popularity.argsort(stable=True)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(n)
+    own = place[:, None].expand_as(neighbours)
+    step = torch.randint(1, window + 1, neighbours.shape, generator=generator)
+    step = step * (2 * torch.randint(2, neighbours.shape, generator=generator) - 1)
+    found = place[neighbours] + step
+    # At the ends, and on the item itself, the other side is taken.
+    bad = (found < 0) | (found >= n) | (found == own)
+    found = torch.where(bad, place[neighbours] - step, found)
+    again = (found < 0) | (found >= n) | (found == own)
+    found = torch.where(again, place[neighbours], found)  # a corner: the neighbour stands in itself
+    return purity(order[found], labels)
+
+
+def _agree(labels: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Float tensor: 1 where the points at `a` and `b` (shapes that broadcast) share a label."""
+    if labels.dim() == 1:
+        return (labels[a] == labels[b]).float()
+    return (labels[a] & labels[b]).any(-1).float()

@@ -1,0 +1,124 @@
+"""Chapter 02: how long vectors should be, what they know, where popularity goes, what a hash costs.
+
+The simulated service: settings are chosen on the validation days of world 100, which no figure
+comes from; figures come from worlds 0 to 2. MovieLens small: one tenth of the ratings to choose by,
+another, looked at once, to test; three starts. Figures only, no titles.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from recsys_book.data import load, simulate
+from recsys_book.experiments import embeddings as lab
+from recsys_book.experiments.ladder import make_task
+from recsys_book.reproduce.record import Run
+
+NAME = "embeddings"
+SEEDS, TUNING_WORLD = (0, 1, 2), 100
+DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
+CHAPTER_EPOCHS = 12  # at most, so that the chapter stays quick
+SHARES = (1.0, 0.5, 0.25, 0.125)  # of rows to films, in the hashed table
+
+
+def sweep(tuning: lab.Judge, judges: list[lab.Judge]) -> dict:
+    """Every length three ways: chosen on `tuning`, then one judge a seed."""
+    ways = {way: {} for way in lab.WAYS}
+    for dim in DIMS:
+        for way, setting in lab.choose(tuning, dim).items():
+            runs = [
+                lab.test_once(judge, dim, setting, seed)
+                for seed, judge in zip(SEEDS, judges, strict=True)
+            ]
+            ways[way][str(dim)] = {"setting": setting, "ndcg": runs}
+            print(dim, way, setting, [round(x, 4) for x in runs], flush=True)
+    return {"ways": ways, "popularity": [judge.popularity for judge in judges]}
+
+
+def hashing(judges: list[lab.Judge], setting: dict) -> dict:
+    """Films in tables of fewer rows than films, with one hash and with two; three worlds each.
+
+    "hashed" has the films' biases in such a table too, "own" leaves each film its own.
+    """
+    pairs = list(zip(SEEDS, judges, strict=True))
+    result = {"whole": [lab.test_once(judge, lab.DIM, setting, seed) for seed, judge in pairs]}
+    for bias in ("hashed", "own"):
+        for n_hashes in (1, 2):
+            for share in SHARES:
+                n = round(share * judges[0].refit.n_items)
+                runs = [
+                    lab.hashed_score(judge, n, n_hashes, setting, seed, own_bias=bias == "own")
+                    for seed, judge in pairs
+                ]
+                result[f"{bias}/{n_hashes}/{share}"] = runs
+                print("bias", bias, "hashes", n_hashes, "share", share, runs, flush=True)
+    return result
+
+
+def on_worlds(setting: dict) -> dict:
+    """Purity by epoch, and where popularity went, in three worlds."""
+    result = {"purity": [], "length": []}
+    for seed in SEEDS:
+        world = simulate(seed=seed)
+        log = make_task(world).clicks().without_repeats()
+        genre = torch.from_numpy(world.film.genre)
+        counts = log.item_counts()
+        told = lab.train_and_watch(log, dim=lab.DIM, **setting, seed=seed)
+        result["purity"].append([lab.purities(v, genre, counts, seed) for v in told.items])
+        models = lab.three_models(log, lab.DIM, setting, seed)
+        result["length"].append(
+            {name: lab.length_and_popularity(v, counts) for name, v in models.items()}
+        )
+        print("world", seed, result["purity"][-1][-1], result["length"][-1], flush=True)
+    return result
+
+
+def on_films(setting: dict) -> dict:
+    """The same on MovieLens small, for films rated ten times or more, and for the 1,000 top."""
+    films = load("ml-latest-small")
+    log, counts = films.ratings, films.ratings.item_counts()
+    genres = lab.genre_table(films.genres)
+    groups = {
+        "ten ratings or more": (counts >= 10).nonzero().squeeze(1),
+        "the thousand most rated": lab.most_popular(counts, 1_000),
+    }
+    result = {"purity": {name: [] for name in groups}, "length": []}
+    result["films"] = {name: len(rows) for name, rows in groups.items()}
+    for seed in SEEDS:
+        told = lab.train_and_watch(log, dim=lab.FILM_DIM, **setting, seed=seed)
+        for name, rows in groups.items():
+            found = [lab.purities(v[rows], genres[rows], counts[rows], seed) for v in told.items]
+            result["purity"][name].append(found)
+            print("films", seed, name, found[-1], flush=True)
+        models = lab.three_models(log, lab.FILM_DIM, setting, seed)
+        rows = groups["ten ratings or more"]
+        result["length"].append(
+            {name: lab.length_and_popularity(v[rows], counts[rows]) for name, v in models.items()}
+        )
+        print("films", seed, result["length"][-1], flush=True)
+    return result
+
+
+def main() -> None:
+    """Run it all, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    tuning = lab.judge_world(simulate(seed=TUNING_WORLD))
+    worlds = [lab.judge_world(simulate(seed=seed)) for seed in SEEDS]
+    films = lab.judge_films(load("ml-latest-small"))
+    best = lab.WAYS[-1]
+    settings = {
+        "simulated": lab.choose(tuning, lab.DIM, epochs=CHAPTER_EPOCHS)[best],
+        "films": lab.choose(films, lab.FILM_DIM, epochs=CHAPTER_EPOCHS)[best],
+    }
+    print(settings, flush=True)
+    figures = {
+        "settings": settings,
+        "simulated": on_worlds(settings["simulated"]),
+        "films": on_films(settings["films"]),
+        "hashing": hashing(worlds, settings["simulated"]),
+        "sweep": {
+            "simulated": sweep(tuning, worlds),
+            "films": sweep(films, [films] * len(SEEDS)),
+        },
+    }
+    print("written to", run.write(figures))

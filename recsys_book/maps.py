@@ -20,7 +20,10 @@ from torch import Tensor
 
 from recsys_book.checks import check_finite, check_positive
 
-EARLIER_STEPS = 500  # of t-SNE, for a map that starts from a good one
+#: How a map goes on from its successor: fewer steps, from half its size (so that points can pass
+#: each other), and without the early exaggeration that would scramble the places it starts from.
+GOING_ON = {"max_iter": 300, "early_exaggeration": 1.0}
+SHRINK = 0.5
 
 
 def epoch_maps(
@@ -66,15 +69,14 @@ def epoch_maps(
     left, start = list(range(len(snapshots))), "pca"
     while left:
         moment, round_began = left.pop(), time.perf_counter()
-        more = {} if isinstance(start, str) else {"max_iter": EARLIER_STEPS}
+        more = {} if isinstance(start, str) else GOING_ON
         tsne = manifold.TSNE(perplexity=perplexity, init=start, random_state=seed, **more)
         maps[moment] = tsne.fit_transform(snapshots[moment].double().numpy())
-        # t-SNE expects its start to be small: the same scale as its own PCA start.
-        start = maps[moment] / maps[moment][:, 0].std() * 1e-4
+        start = SHRINK * maps[moment]
         if seconds is not None:
             now = time.perf_counter()
             # The first map takes more steps than the others will.
-            each = (now - round_began) * (0.6 if moment == len(snapshots) - 1 else 1.0)
+            each = (now - round_began) * (0.4 if moment == len(snapshots) - 1 else 1.0)
             left = _spread(left, int((began + seconds - now) / max(each, 1e-9)))
     return maps
 

@@ -37,9 +37,9 @@ from recsys_book.data.world import (
     World,
 )
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments.xor import neighbour_purity
 from recsys_book.layers import Bags
 from recsys_book.losses import bce
+from recsys_book.maps import neighbour_purity, random_purity
 from recsys_book.metrics import auc, log_loss, share_of_learnable
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.dnn import DNN
@@ -299,10 +299,8 @@ def sights(tasks: Sequence[Task], vectors: Sequence[Sequence[Tensor]]) -> dict[s
             "popularity, in thirds": third,
         }
         for name, label in labels.items():
-            n = len(label)
-            same = (label[:, None] == label).sum().item() - n
             near.setdefault(name, []).append(neighbour_purity(epochs[-1], label))
-            everywhere.setdefault(name, []).append(same / (n * (n - 1)))
+            everywhere.setdefault(name, []).append(random_purity(label))
     mean = lambda values: {name: float(np.mean(v)) for name, v in values.items()}
     return {"among the ten nearest": mean(near), "among all films": mean(everywhere)}
 

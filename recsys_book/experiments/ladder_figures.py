@@ -14,6 +14,7 @@ from torch import Tensor
 from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.data.world import DAYPARTS, DEVICES, EFFECTS, GENRES, TONES, Context, World
 from recsys_book.experiments.ladder import shares
+from recsys_book.maps import neighbour_purity, random_purity, trustworthiness
 from recsys_book.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import Frames
 
@@ -180,18 +181,19 @@ def films_figure(record: dict) -> Picture:
     return show(figure, alt="On ml-latest-small, full catalogue: " + ", ".join(told))
 
 
-def film_map_frames(
-    maps: Sequence[np.ndarray], world: World, purity: Sequence[float], at_random: float
-) -> Frames:
+def film_map_frames(vectors: Sequence[Tensor], maps: Sequence[np.ndarray], world: World) -> Frames:
     """The widget: t-SNE maps of the films, epoch by epoch, by genre and by popularity.
 
     Args:
-        maps: one array `[N, 2]` an epoch, the start included.
+        vectors: film vectors `[N, D]`, one an epoch, the start included.
+        maps: of the same epochs, `[N, 2]`.
         world: its films.
-        purity: neighbour purity by genre, one an epoch.
-        at_random: what random vectors would have.
     """
     genre = world.film.genre.astype(int)
+    label = torch.from_numpy(world.film.genre)
+    purity = [neighbour_purity(v, label) for v in vectors]
+    trust = [trustworthiness(v, flat) for v, flat in zip(vectors, maps, strict=True)]
+    at_random = random_purity(label)
     shown = np.log10(1 + np.bincount(world.log.film.numpy(), minlength=world.n_films))
     figures, alts, captions = [], [], []
     for by in ("genre", "popularity"):
@@ -213,7 +215,9 @@ def film_map_frames(
             ax.set(xticks=[], yticks=[])
             figures.append(to_png(figure))
             told = f"neighbour purity by genre {purity[epoch]:.2f}, random {at_random:.2f}"
-            captions.append(f"In the vectors themselves: {told}")
+            captions.append(
+                f"In the vectors themselves: {told}. Trustworthiness of the map: {trust[epoch]:.2f}"
+            )
             alts.append(f"Map of {world.n_films} films by {by} after {epoch} epochs: {told}")
     return Frames.from_images(
         figures,

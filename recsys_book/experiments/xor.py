@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.manifold import TSNE
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -175,43 +173,6 @@ def learned_signs(
 
 
 # ---------------------------------------------------------------- the map
-
-
-def hidden_maps(snapshots: Sequence[Tensor], *, perplexity: float = 30, seed: int = 0) -> list:
-    """t-SNE maps of one set of points at successive steps of training, made to be compared.
-
-    The last step is laid out first; each earlier one starts from the map of its successor, so that
-    points move and do not jump.
-
-    Args:
-        snapshots: hidden representations `[n, D]`, in the order of training.
-        perplexity: of t-SNE, about how many neighbours each point looks at.
-        seed: of t-SNE.
-
-    Returns:
-        arrays `[n, 2]`, in the order of training.
-    """
-    maps, start = [], "pca"
-    for snapshot in reversed(snapshots):
-        tsne = TSNE(perplexity=perplexity, init=start, random_state=seed, max_iter=500)
-        start = tsne.fit_transform(snapshot.double().numpy())
-        maps.append(start)
-        # t-SNE expects its start to be small: the same scale as its own PCA start.
-        start = start / start[:, 0].std() * 1e-4
-    return maps[::-1]
-
-
-def neighbour_purity(points: Tensor, labels: Tensor, k: int = 10) -> float:
-    """Share of each point's k nearest neighbours that carry its label, the mean over points.
-
-    Args:
-        points: `[n, D]`.
-        labels: `[n]`.
-        k: neighbours looked at.
-    """
-    nearest = NearestNeighbors(n_neighbors=k + 1).fit(points.numpy())
-    found = nearest.kneighbors(return_distance=False, n_neighbors=k)  # [n, k], self left out
-    return float((labels[torch.from_numpy(found)] == labels[:, None]).float().mean())
 
 
 def straight_cut(points: Tensor, labels: Tensor) -> float:

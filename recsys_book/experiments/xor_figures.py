@@ -200,6 +200,7 @@ def map_frames(
     label: Tensor,
     purity: Sequence[float],
     cut: Sequence[float],
+    trust: Sequence[float],
 ) -> Frames:
     """The widget: t-SNE maps by step of training, coloured by label and by corner.
 
@@ -210,11 +211,12 @@ def map_frames(
         label: `[n]` 0 or 1.
         purity: S neighbour purities, by label.
         cut: S accuracies of a straight cut.
+        trust: S trustworthinesses of the maps.
     """
     colors = np.array(list(PALETTE.values()))
     names = ["".join(str(int(bit)) for bit in row) for row in parity(3)[0]]
     figures, alts, captions = [], [], []
-    for points, step, share, line in zip(maps, steps, purity, cut, strict=True):
+    for points, step, share, line, t in zip(maps, steps, purity, cut, trust, strict=True):
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.0))
         for value, name in ((0, "dislike"), (1, "like")):
             rows = (label == value).numpy()
@@ -230,7 +232,9 @@ def map_frames(
             )  # fmt: skip
         figures.append(figure)
         told = f"neighbour purity {share:.2f}; a straight cut gets {line:.0%} right"
-        captions.append(f"In the 16 dimensions of the hidden layer: {told}")
+        captions.append(
+            f"In the 16 dimensions of the hidden layer: {told}. Trustworthiness of the map: {t:.2f}"
+        )
         alts.append(f"Map of 800 points in the hidden layer after {step} steps: {told}")
     return Frames.from_images(
         figures,

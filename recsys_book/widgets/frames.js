@@ -1,20 +1,6 @@
 // Frames: shows one of many ready-made pictures, chosen by native controls.
 // State (see frames.py): data, offsets, axes, alts, captions, picture, lut, title, index, interval.
 
-let serial = 0;
-
-function bytes(view) {
-  // A DataView from the widget manager, in Jupyter and in the static page alike.
-  return view.buffer ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(view);
-}
-
-function element(tag, attributes = {}, children = []) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 function frameNumber(axes, index) {
   return index.reduce((number, i, axis) => number * axes[axis].labels.length + i, 0);
 }
@@ -178,37 +164,14 @@ class ImagePicture {
 
 // ------------------------------------------------------------ the widget
 
-function control(axis, value, id, choose) {
-  const label = element("label", { for: id, class: "rb-label" }, [axis.name]);
-  const last = axis.labels.length - 1;
-  if (axis.select) {
-    const options = axis.labels.map((text, i) => element("option", { value: i }, [text]));
-    const input = element("select", { id, class: "rb-select" }, options);
-    input.value = value;
-    input.addEventListener("change", () => choose(Number(input.value)));
-    return { nodes: [label, input], set: (i) => (input.value = i) };
-  }
-  const input = element("input", { id, type: "range", min: 0, max: last, step: 1, class: "rb-range" });
-  const output = element("output", { for: id, class: "rb-value" });
-  const set = (i) => {
-    input.value = i;
-    input.setAttribute("aria-valuetext", axis.labels[i]);
-    output.textContent = axis.labels[i];
-  };
-  set(value);
-  input.addEventListener("input", () => choose(Number(input.value)));
-  return { nodes: [label, input, output], set };
-}
-
 function render({ model, el }) {
   const axes = model.get("axes"), alts = model.get("alts"), captions = model.get("captions");
   const title = model.get("title");
-  const id = `rb-frames-${++serial}`;
+  const id = uniqueId("rb-frames");
   const Picture = model.get("picture").kind === "array" ? ArrayPicture : ImagePicture;
   const picture = new Picture(model, title);
   const caption = element("p", { class: "rb-caption" });
   const spoken = element("div", { class: "rb-spoken", "aria-live": "polite" });
-  let timer = null;
 
   const choose = (axis, i) => {
     const index = [...model.get("index")];
@@ -221,30 +184,15 @@ function render({ model, el }) {
 
   // The play button moves the last slider there is.
   const moving = axes.map((axis) => !axis.select).lastIndexOf(true);
-  const play = element("button", { type: "button", class: "rb-play" });
-  const label = (playing) => {
-    play.textContent = playing ? "❚❚ Pause" : "▶ Play";
-    play.setAttribute("aria-label", `${playing ? "Pause" : "Play"}: ${title}`);
-  };
-  const stop = () => {
-    if (timer === null) return;
-    clearInterval(timer);
-    timer = null;
-    label(false);
-    show();
-  };
-  const step = () => {
-    const next = model.get("index")[moving] + 1;
-    if (next >= axes[moving].labels.length) stop();
-    else choose(moving, next);
-  };
-  play.addEventListener("click", () => {
-    if (timer !== null) return stop();
-    if (model.get("index")[moving] === axes[moving].labels.length - 1) choose(moving, 0);
-    label(true);
-    timer = setInterval(step, model.get("interval"));
+  const play = moving < 0 ? null : player({
+    title,
+    last: axes[moving].labels.length - 1,
+    at: () => model.get("index")[moving],
+    go: (i) => choose(moving, i),
+    interval: model.get("interval"),
+    stopped: () => show(),
   });
-  label(false);
+  const stop = () => play && play.stop();
 
   let shown = false;
   const show = () => {
@@ -255,31 +203,26 @@ function render({ model, el }) {
     caption.textContent = captions[number] || "";
     caption.hidden = !captions.length;
     // Announced on change, not while playing (a flood) and not on load.
-    if (shown && timer === null) spoken.textContent = alts[number];
+    if (shown && !(play && play.playing())) spoken.textContent = alts[number];
     shown = true;
   };
 
   const rows = controls.map((c) => element("div", { class: "rb-row" }, c.nodes));
-  if (moving >= 0) rows[moving].append(play);
+  if (play) rows[moving].append(play.button);
   const stage = element("div", { class: "rb-stage" }, [picture.node]);
-  const group = element("div", { class: "rb-frames", role: "group", "aria-label": title },
+  const group = element("div", { class: "rb-widget rb-frames", role: "group", "aria-label": title },
     [element("p", { class: "rb-title" }, [title]), ...rows, stage, caption, spoken]);
   el.append(group);
 
   model.on("change:index", show);
-  const resized = new ResizeObserver(() => picture.draw());
-  resized.observe(stage);
   // The ink of the canvas follows the page's theme.
-  const themed = new MutationObserver(() => picture.draw());
-  for (const node of [document.documentElement, document.body])
-    themed.observe(node, { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class"] });
+  const end = redrawn(stage, () => picture.draw());
   show();
 
   return () => {
     stop();
     model.off("change:index", show);
-    resized.disconnect();
-    themed.disconnect();
+    end();
     if (picture.free) picture.free();
   };
 }

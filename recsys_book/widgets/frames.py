@@ -24,6 +24,11 @@ from recsys_book.plots import SIGNED, to_png
 HERE = Path(__file__).parent
 
 
+def joined(*names: str) -> str:
+    """Files of this folder as one text: an anywidget takes one module and one style sheet."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
 class Frames(anywidget.AnyWidget):
     """A picture chosen by one or two controls.
 
@@ -31,8 +36,8 @@ class Frames(anywidget.AnyWidget):
     becomes a slider, one whose labels are words a select.
     """
 
-    _esm = HERE / "frames.js"
-    _css = HERE / "frames.css"
+    _esm = joined("shared.js", "frames.js")
+    _css = joined("shared.css", "frames.css")
 
     data = traitlets.Bytes().tag(sync=True)  # all frames, one after the other
     offsets = traitlets.List(traitlets.Int()).tag(sync=True)  # where each begins, and the end

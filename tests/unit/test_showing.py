@@ -166,12 +166,6 @@ def experiments_tables():
     return preference_matrices(8)
 
 
-def test_neighbour_purity_by_hand():
-    points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
-    assert experiments.neighbour_purity(points, torch.tensor([0, 0, 1, 1]), k=1) == 1
-    assert experiments.neighbour_purity(points, torch.tensor([0, 1, 0, 1]), k=1) == 0
-
-
 def test_source_shows_the_code_folded():
     shown = source(MLP)
     assert "class MLP" in repr(shown) and shown._repr_html_().startswith("<details")

@@ -245,8 +245,8 @@ def judge_films(films: MovieLens, seed: int = 0) -> Judge:
 
 
 SWEEP_EPOCHS = 20
-SWEEP_LRS = (0.01, 0.02)
-SWEEP_PENALTIES = (0.0, 3e-6, 1e-5, 2e-5)
+SWEEP_LRS = (0.01, 0.02, 0.04, 0.08)
+SWEEP_PENALTIES = (1e-5, 3e-6, 2e-5, 4e-5)
 #: What validation chooses, beside the length itself and the learning rate.
 WAYS = ("nothing", "epochs", "epochs and penalty")
 
@@ -262,34 +262,39 @@ def choose(
 ) -> dict[str, dict]:
     """For each of WAYS the setting that validation likes best.
 
+    The learning rate is chosen without a penalty for the first two ways, and with the first of
+    `penalties` for the third, which then tries the others at that rate.
+
     Args:
         judge: whose validation decides.
         dim: D.
-        lrs: learning rates tried; in every way the best is taken.
-        penalties: weight decays tried, the first of them 0.
+        lrs: learning rates tried.
+        penalties: weight decays tried, beside 0.
         epochs: at most.
         seed: of start, order and negatives.
 
     Returns:
         way → {"lr", "weight_decay", "epochs"}, to be given to `train_implicit`.
     """
-    if penalties[0] != 0:
-        raise ValueError(f"penalties begins with {penalties[0]}; the first must be 0")
-    tried = {way: [] for way in WAYS}
-    for lr in lrs:
-        for penalty in penalties:
-            model = new_model(judge.train, dim, seed)
-            history = train_implicit(
-                model, judge.train, lr=lr, epochs=epochs, weight_decay=penalty, seed=seed,
-                validate=judge.validate,
-            )  # fmt: skip
-            setting = {"lr": lr, "weight_decay": penalty}
-            best = history.best_score, setting | {"epochs": history.best_epoch + 1}
-            tried["epochs and penalty"].append(best)
-            if penalty == 0:
-                tried["epochs"].append(best)
-                tried["nothing"].append((history.score[-1], setting | {"epochs": epochs}))
-    return {way: max(some, key=lambda t: t[0])[1] for way, some in tried.items()}
+
+    def attempt(lr: float, penalty: float) -> tuple[float, float, dict]:
+        model = new_model(judge.train, dim, seed)
+        history = train_implicit(
+            model, judge.train, lr=lr, epochs=epochs, weight_decay=penalty, seed=seed,
+            validate=judge.validate,
+        )  # fmt: skip
+        setting = {"lr": lr, "weight_decay": penalty, "epochs": history.best_epoch + 1}
+        return history.best_score, history.score[-1], setting
+
+    bare = [attempt(lr, 0.0) for lr in lrs]
+    penalized = [attempt(lr, penalties[0]) for lr in lrs]
+    lr = max(penalized, key=lambda a: a[0])[2]["lr"]
+    penalized += [attempt(lr, penalty) for penalty in penalties[1:]]
+    return {
+        "nothing": max(bare, key=lambda a: a[1])[2] | {"epochs": epochs},
+        "epochs": max(bare, key=lambda a: a[0])[2],
+        "epochs and penalty": max(bare + penalized, key=lambda a: a[0])[2],
+    }
 
 
 @torch.no_grad()

@@ -25,11 +25,14 @@ def sweep(tuning: lab.Judge, judges: list[lab.Judge]) -> dict:
     """Every length three ways: chosen on `tuning`, then one judge a seed."""
     ways = {way: {} for way in lab.WAYS}
     for dim in DIMS:
+        known: dict[str, list[float]] = {}  # two ways may choose the same
         for way, setting in lab.choose(tuning, dim).items():
-            runs = [
-                lab.test_once(judge, dim, setting, seed)
-                for seed, judge in zip(SEEDS, judges, strict=True)
-            ]
+            if str(setting) not in known:
+                known[str(setting)] = [
+                    lab.test_once(judge, dim, setting, seed)
+                    for seed, judge in zip(SEEDS, judges, strict=True)
+                ]
+            runs = known[str(setting)]
             ways[way][str(dim)] = {"setting": setting, "ndcg": runs}
             print(dim, way, setting, [round(x, 4) for x in runs], flush=True)
     return {"ways": ways, "popularity": [judge.popularity for judge in judges]}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from recsys_book.layers import MLP
+from recsys_book.layers import MLP, FieldEmbedding
 from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.models.matrix_factorization import MatrixFactorization
@@ -92,4 +92,21 @@ def dnn() -> Picture:
         architecture(model, inputs, dims, boxes, arrows, "DNN"),
         alt="A deep model: ids look up vectors, the vectors of a history are averaged, all stand "
         "side by side and go through two layers with ReLU to one logit",
+    )
+
+
+def field_embedding() -> Picture:
+    """FieldEmbedding: F fields in one table."""
+    boxes = {
+        "ids": Box("ids, each from 0", 0, 0, ("B", "F")),
+        "rows": Box("plus field offset", 1.25, 0, ("B", "F"), color="sky"),
+        "out": Box("rows of one table", 2.5, 0, ("B", "F", "D"), "", "blue"),
+    }
+    arrows = [("ids", "rows"), ("rows", "out")]
+    model, dims = FieldEmbedding([5, 3, 4], dim=8), {"B": 4, "F": 3, "D": 8}
+    ids = torch.zeros(4, 3, dtype=torch.long)
+    return show(
+        architecture(model, [ids], dims, boxes, arrows, "FieldEmbedding"),
+        alt="A field embedding: ids of each field, counted from 0, get the place where their field "
+        "starts added, and look up rows of one table: B by F by D",
     )

@@ -117,7 +117,8 @@ def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x = x ^ (x >> np.uint64(31))
-        return torch.from_numpy((x % np.uint64(n_buckets)).astype(np.int64)).to(ids.device)
+        buckets = np.asarray(x % np.uint64(n_buckets), dtype=np.int64)  # one id gives a scalar
+    return torch.from_numpy(buckets).to(ids.device)
 
 
 def share_colliding(buckets: Tensor) -> float:

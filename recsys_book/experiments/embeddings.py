@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from recsys_book.experiments.ladder import make_ranking, make_task
 from recsys_book.experiments.ladder import ndcg as oracle_ndcg
 from recsys_book.models.baselines import IALS, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.train import History
 
 DIM = 32  # of the chapter's vectors; FILM_DIM on MovieLens small
 FILM_DIM = 64
@@ -68,6 +70,7 @@ def train_and_watch(
     weight_decay: float,
     epochs: int,
     n_negatives: int = 4,
+    batch_size: int = 1_024,
     seed: int = 0,
     **more,
 ) -> Training:
@@ -75,7 +78,7 @@ def train_and_watch(
 
     Args:
         log: observed pairs.
-        dim, lr, weight_decay, epochs, n_negatives, seed: see `train_implicit`.
+        dim, lr, weight_decay, epochs, n_negatives, batch_size, seed: see `train_implicit`.
         more: for MatrixFactorization, such as `biases=False`.
     """
     model = new_model(log, dim, seed, **more)
@@ -89,9 +92,26 @@ def train_and_watch(
 
     train_implicit(
         model, log, lr=lr, weight_decay=weight_decay, epochs=epochs, n_negatives=n_negatives,
-        seed=seed, validate=keep,
+        batch_size=batch_size, seed=seed, validate=keep,
     )  # fmt: skip
     return Training(model, items, users)
+
+
+def tribes(seed: int = 0, liking: float = 0.45) -> tuple[Interactions, Tensor]:
+    """Three tribes of 30 people and 20 films each; everyone clicks twelve, of their own most.
+
+    Args:
+        seed: of the clicks.
+        liking: how much one's own films are preferred; at 0 tribes mean nothing.
+
+    Returns:
+        the log, and each film's tribe `[60]`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    user, film = torch.arange(90) // 30, torch.arange(60) // 20
+    wish = torch.rand(90, 60, generator=generator) + liking * (user[:, None] == film)
+    clicked = wish.topk(12, dim=1).indices  # [90, 12]
+    return Interactions(torch.arange(90).repeat_interleave(12), clicked.flatten(), 90, 60), film
 
 
 def mean_cosine(vectors: Tensor) -> float:
@@ -185,6 +205,19 @@ def three_models(log: Interactions, dim: int, setting: dict, seed: int) -> dict[
     return {"MF with biases": with_biases, "MF without": without, "iALS": squared}
 
 
+def purity_by_popularity(vectors: Tensor, labels: Tensor, counts: Tensor) -> list[float]:
+    """Neighbour purity of the rarest third of films, the middle and the most popular third.
+
+    Args:
+        vectors: `[N, D]`.
+        labels: `[N]`.
+        counts: `[N]` interactions of each.
+    """
+    neighbours, _ = nearest(vectors, 10)
+    agree = (labels[neighbours] == labels[:, None]).float().mean(1)  # [N]
+    return [float(agree[rows].mean()) for rows in counts.argsort(stable=True).tensor_split(3)]
+
+
 # ---------------------------------------------------------------- how long should they be
 
 
@@ -245,31 +278,21 @@ def judge_films(films: MovieLens, seed: int = 0) -> Judge:
 
 
 SWEEP_EPOCHS = 20
-SWEEP_LRS = (0.01, 0.02, 0.04, 0.08)
-SWEEP_PENALTIES = (1e-5, 3e-6, 2e-5, 4e-5)
+FIRST_LR, FIRST_PENALTY = 0.02, 1e-5  # where the search for each begins
 #: What validation chooses, beside the length itself and the learning rate.
 WAYS = ("nothing", "epochs", "epochs and penalty")
 
 
-def choose(
-    judge: Judge,
-    dim: int,
-    *,
-    lrs: Sequence[float] = SWEEP_LRS,
-    penalties: Sequence[float] = SWEEP_PENALTIES,
-    epochs: int = SWEEP_EPOCHS,
-    seed: int = 0,
-) -> dict[str, dict]:
+def choose(judge: Judge, dim: int, *, epochs: int = SWEEP_EPOCHS, seed: int = 0) -> dict[str, dict]:
     """For each of WAYS the setting that validation likes best.
 
-    The learning rate is chosen without a penalty for the first two ways, and with the first of
-    `penalties` for the third, which then tries the others at that rate.
+    The learning rate is doubled or halved as long as validation gains, so that no choice stands at
+    the edge of a grid: without a penalty for the first two ways (judged after the last epoch, and
+    after the best), with one for the third, where the penalty is then doubled or halved too.
 
     Args:
         judge: whose validation decides.
         dim: D.
-        lrs: learning rates tried.
-        penalties: weight decays tried, beside 0.
         epochs: at most.
         seed: of start, order and negatives.
 
@@ -277,24 +300,44 @@ def choose(
         way → {"lr", "weight_decay", "epochs"}, to be given to `train_implicit`.
     """
 
-    def attempt(lr: float, penalty: float) -> tuple[float, float, dict]:
+    @cache
+    def attempt(lr: float, penalty: float) -> History:
         model = new_model(judge.train, dim, seed)
-        history = train_implicit(
+        return train_implicit(
             model, judge.train, lr=lr, epochs=epochs, weight_decay=penalty, seed=seed,
             validate=judge.validate,
         )  # fmt: skip
-        setting = {"lr": lr, "weight_decay": penalty, "epochs": history.best_epoch + 1}
-        return history.best_score, history.score[-1], setting
 
-    bare = [attempt(lr, 0.0) for lr in lrs]
-    penalized = [attempt(lr, penalties[0]) for lr in lrs]
-    lr = max(penalized, key=lambda a: a[0])[2]["lr"]
-    penalized += [attempt(lr, penalty) for penalty in penalties[1:]]
+    def setting(lr: float, penalty: float) -> dict:
+        best = attempt(lr, penalty).best_epoch + 1
+        return {"lr": lr, "weight_decay": penalty, "epochs": best}
+
+    last = best_by_doubling(FIRST_LR, lambda lr: attempt(lr, 0.0).score[-1])
+    bare = best_by_doubling(FIRST_LR, lambda lr: attempt(lr, 0.0).best_score)
+    lr = best_by_doubling(FIRST_LR, lambda lr: attempt(lr, FIRST_PENALTY).best_score)
+    penalty = best_by_doubling(FIRST_PENALTY, lambda penalty: attempt(lr, penalty).best_score)
+    pairs = [(bare, 0.0), (lr, penalty)]
     return {
-        "nothing": max(bare, key=lambda a: a[1])[2] | {"epochs": epochs},
-        "epochs": max(bare, key=lambda a: a[0])[2],
-        "epochs and penalty": max(bare + penalized, key=lambda a: a[0])[2],
+        "nothing": setting(last, 0.0) | {"epochs": epochs},
+        "epochs": setting(bare, 0.0),
+        "epochs and penalty": setting(*max(pairs, key=lambda pair: attempt(*pair).best_score)),
     }
+
+
+def best_by_doubling(first: float, score: Callable[[float], float]) -> float:
+    """Double or halve `first` as long as `score` gains, and return the best.
+
+    Args:
+        first: where to begin.
+        score: to maximize; taken to rise to one peak and fall after it.
+    """
+    best, high = first, score(first)
+    for factor in (2.0, 0.5):
+        while (value := score(best * factor)) > high:
+            best, high = best * factor, value
+        if best != first:
+            break
+    return best
 
 
 @torch.no_grad()

@@ -82,6 +82,7 @@ def test_hashes_are_the_same_everywhere_and_keep_large_ids_apart():
     big = torch.arange(2**40, 2**40 + 1_000)
     assert len(hash_ids(big, 2**40).unique()) == 1_000
     assert hash_ids(ids.view(7, 1), 10).shape == (7, 1)
+    assert hash_ids(torch.tensor(1), 1_000).item() == HASHES[1]
     assert hash_ids(["tt01", "tt02"], 1_000).tolist() == hash_ids(["tt01", "tt02"], 1_000).tolist()
     assert hash_ids(["tt01", "tt02"], 2**30).unique().numel() == 2
     with pytest.raises(ValueError, match="float32"):

@@ -58,9 +58,9 @@ function player({ title, last, at, go, interval, stopped }) {
   };
   button.addEventListener("click", () => {
     if (timer !== null) return stop();
-    if (at() === last) go(0);
     label(true);
     timer = setInterval(() => (at() >= last ? stop() : go(at() + 1)), interval);
+    go(at() === last ? 0 : at() + 1); // at once: a button that seems to do nothing is pressed twice
   });
   label(false);
   return { button, stop, playing: () => timer !== null };

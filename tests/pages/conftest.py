@@ -99,7 +99,7 @@ def open_page(browser, site):
         n_widgets = page.locator("script[type='application/vnd.jupyter.widget-view+json']").count()
         if n_widgets:
             page.wait_for_function(
-                "n => document.querySelectorAll('.rb-frames').length === n", arg=n_widgets,
+                "n => document.querySelectorAll('.rb-widget').length === n", arg=n_widgets,
                 timeout=30_000,
             )  # fmt: skip
         page.wait_for_load_state("networkidle")

@@ -40,7 +40,7 @@ def test_no_error_no_outside_request(open_page, path, theme):
 @pytest.mark.parametrize("path", CHAPTERS)
 def test_a_chapter_has_at_least_two_widgets(open_page, path):
     page, _ = open_page(path)
-    assert page.locator(".rb-frames").count() >= 2
+    assert page.locator(".rb-widget").count() >= 2
 
 
 @pytest.mark.parametrize("path", WITH_WIDGETS)

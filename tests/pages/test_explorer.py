@@ -1,0 +1,275 @@
+"""The explorer in the built page of chapter 02, and in a plain HTML file, as a reader uses it."""
+
+import numpy as np
+import pytest
+import torch
+
+from recsys_book.widgets import EmbeddingExplorer
+
+pytestmark = pytest.mark.pages
+
+PAGE = "chapters/02_embeddings.html"
+PICTURE = "w => w.querySelector('canvas.rb-map').toDataURL()"
+
+
+@pytest.fixture
+def explorer(open_page):
+    page, heard = open_page(PAGE)
+    widget = page.locator(".rb-explorer").first
+    widget.scroll_into_view_if_needed()
+    yield page, widget
+    assert heard.console == [] and heard.outside == []
+
+
+def canvas(widget):
+    return widget.locator("canvas.rb-map")
+
+
+def name(widget):
+    found = widget.locator(".rb-name")
+    return found.inner_text() if found.count() else None
+
+
+def neighbours(widget):
+    """[(title, number)] of the list."""
+    rows = widget.locator(".rb-panel li").all()
+    texts = [(r.locator("button").inner_text(), r.locator(".rb-number").inner_text()) for r in rows]
+    return [(title, float(number.replace("−", "-"))) for title, number in texts]
+
+
+def spoken(widget):
+    return widget.locator(".rb-spoken").inner_text()
+
+
+def settled(page, widget):
+    """The picture once points have stopped moving."""
+    page.wait_for_timeout(600)
+    return widget.evaluate(PICTURE)
+
+
+def hover_somewhere(page, widget):
+    """Move the mouse over the map until a film answers."""
+    box = canvas(widget).bounding_box()
+    for share in np.linspace(0.1, 0.9, 60):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        if name(widget):
+            return box["x"] + share * box["width"], box["y"] + box["height"] / 2
+    raise AssertionError("no film answered the mouse along the middle of the map")
+
+
+def test_hovering_tells_the_film_and_its_neighbours(explorer):
+    page, widget = explorer
+    empty = widget.evaluate(PICTURE)
+    assert name(widget) is None
+    hover_somewhere(page, widget)
+    found = neighbours(widget)
+    numbers = [number for _, number in found]
+    assert len(found) == 6 and numbers == sorted(numbers) and min(numbers) >= 0
+    assert "clicks" in widget.locator(".rb-detail").inner_text()
+    assert widget.evaluate(PICTURE) != empty
+    page.mouse.move(5, 5)
+    assert name(widget) is None and widget.evaluate(PICTURE) == empty
+
+
+def test_a_click_pins_and_the_pin_outlives_the_mouse(explorer):
+    page, widget = explorer
+    x, y = hover_somewhere(page, widget)
+    page.mouse.click(x, y)
+    pinned = name(widget)
+    assert spoken(widget).startswith(f"Pinned. {pinned}")
+    page.mouse.move(5, 5)
+    assert name(widget) == pinned
+    first = neighbours(widget)[0][0]
+    widget.locator(".rb-panel li button").first.click()  # a neighbour can be gone to
+    assert name(widget) == first
+    widget.get_by_role("button", name="Unpin").click()
+    assert widget.locator(".rb-unpin").count() == 0 and spoken(widget) == "Unpinned."
+
+
+def test_everything_by_keyboard_alone(explorer):
+    page, widget = explorer
+    widget.locator("button.rb-play").first.focus()
+    page.keyboard.press("Tab")  # the next stop is the map
+    assert page.evaluate("document.activeElement.className").startswith("rb-picture rb-map")
+    seen = set()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+        seen.add(name(widget))
+        assert spoken(widget).startswith(name(widget)) and "Nearest by" in spoken(widget)
+    assert len(seen) >= 3
+    before = page.evaluate("window.scrollY")
+    page.keyboard.press("Enter")
+    pinned = name(widget)
+    assert widget.locator(".rb-unpin").count() == 1
+    page.keyboard.press("ArrowRight")
+    assert name(widget) == pinned and not spoken(widget).startswith("Pinned")
+    page.keyboard.press("Escape")
+    assert widget.locator(".rb-unpin").count() == 0
+    assert page.evaluate("window.scrollY") == before  # the keys did not scroll the page
+
+
+def test_search_finds_by_part_of_a_title_and_pins(explorer):
+    page, widget = explorer
+    box = widget.locator(".rb-search")
+    before = widget.evaluate(PICTURE)
+    box.fill("GOLDEN W")  # in any case
+    options = widget.locator(".rb-found li")
+    assert options.count() >= 1
+    assert all("golden w" in text.lower() for text in options.all_inner_texts())
+    assert "match" in spoken(widget) and widget.evaluate(PICTURE) != before
+    page.keyboard.press("ArrowDown")
+    wanted = options.first.inner_text()
+    assert box.get_attribute("aria-activedescendant") == options.first.get_attribute("id")
+    page.keyboard.press("Enter")
+    assert name(widget) == wanted == box.input_value()
+    assert not widget.get_by_role("listbox").is_visible()
+    box.fill("no such film")
+    assert options.count() == 0 and spoken(widget).startswith("0 films match")
+    page.keyboard.press("Escape")
+    assert box.input_value() == ""
+
+
+def test_epochs_move_the_points_their_neighbours_and_the_numbers(explorer):
+    page, widget = explorer
+    hover = hover_somewhere(page, widget)
+    page.mouse.click(*hover)
+    last, near = settled(page, widget), neighbours(widget)
+    caption = widget.locator(".rb-caption").inner_text()
+    assert "neighbour purity" in caption and "Trustworthiness" in caption
+    slider = widget.locator("input[type=range]")
+    slider.focus()
+    page.keyboard.press("Home")
+    first = settled(page, widget)
+    assert first != last and neighbours(widget) != near
+    assert widget.locator(".rb-caption").inner_text() != caption
+    label = canvas(widget).get_attribute("aria-label")
+    assert "epoch 0" in label and "neighbour purity" in label
+    widget.locator("button.rb-play").first.click()
+    page.wait_for_timeout(400)
+    moving = widget.evaluate(PICTURE)
+    assert moving != first
+    page.wait_for_timeout(9_000)
+    assert settled(page, widget) == last and slider.input_value() == slider.get_attribute("max")
+
+
+def test_zoom_and_pan_by_button_key_wheel_and_drag(explorer):
+    page, widget = explorer
+    whole = widget.evaluate(PICTURE)
+    widget.get_by_role("button", name="Zoom in").click()
+    assert widget.evaluate(PICTURE) != whole
+    widget.get_by_role("button", name="Whole map").click()
+    assert widget.evaluate(PICTURE) == whole
+    box = canvas(widget).bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    at = page.evaluate("window.scrollY")
+    page.mouse.wheel(0, 60)  # the map was not clicked: the page scrolls, the map does not zoom
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.scrollY") > at and widget.evaluate(PICTURE) == whole
+    page.mouse.wheel(0, -60)
+    page.wait_for_timeout(200)
+    canvas(widget).focus()
+    for key in ("+", "Shift+ArrowRight", "Shift+ArrowDown", "-"):
+        before = widget.evaluate(PICTURE)
+        page.keyboard.press(key)
+        assert widget.evaluate(PICTURE) != before, key
+    page.keyboard.press("0")
+    page.mouse.move(*middle)
+    at = page.evaluate("window.scrollY")
+    page.mouse.wheel(0, -400)
+    page.wait_for_timeout(200)
+    zoomed = widget.evaluate(PICTURE)
+    assert page.evaluate("window.scrollY") == at
+    page.mouse.down()
+    page.mouse.move(middle[0] + 60, middle[1] + 30, steps=4)
+    page.mouse.up()
+    assert widget.evaluate(PICTURE) != zoomed
+    assert widget.locator(".rb-unpin").count() == 0  # a drag is no click
+
+
+def test_colours_by_genre_and_by_popularity_and_one_genre_alone(explorer):
+    _, widget = explorer
+    by_genre = widget.evaluate(PICTURE)
+    key = widget.locator(".rb-key").first
+    key.click()
+    assert key.get_attribute("aria-pressed") == "true" and widget.evaluate(PICTURE) != by_genre
+    key.click()
+    assert widget.evaluate(PICTURE) == by_genre
+    widget.get_by_label("colour by").select_option(index=1)
+    assert widget.evaluate(PICTURE) != by_genre
+    assert "lowest (0)" in widget.locator(".rb-legend").inner_text()
+
+
+def test_nearness_by_cosine_or_by_dot_product(explorer):
+    page, widget = explorer
+    page.mouse.click(*hover_somewhere(page, widget))
+    by_cosine = neighbours(widget)
+    widget.get_by_label("near by").select_option(label="dot product")
+    by_product = neighbours(widget)
+    assert by_product != by_cosine
+    numbers = [number for _, number in by_product]
+    assert numbers == sorted(numbers, reverse=True)
+    assert "dot product" in widget.locator(".rb-measure").inner_text()
+
+
+def test_the_map_follows_the_theme(explorer):
+    page, widget = explorer
+    before = widget.evaluate(PICTURE)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_timeout(300)
+    assert widget.evaluate(PICTURE) != before
+
+
+def test_playing_a_thousand_films_is_fluent(explorer):
+    page, widget = explorer
+    widget.locator("input[type=range]").focus()
+    page.keyboard.press("Home")
+    page.wait_for_timeout(500)
+    gaps = page.evaluate(
+        """async () => {
+            document.querySelector('.rb-explorer .rb-play').click();
+            const times = [];
+            await new Promise((done) => {
+                const step = (now) => {
+                    times.push(now);
+                    times.length < 180 ? requestAnimationFrame(step) : done();
+                };
+                requestAnimationFrame(step);
+            });
+            return times.slice(1).map((t, i) => t - times[i]);
+        }"""
+    )
+    median = float(np.median(gaps))
+    print(f"median {1000 / median:.0f} frames a second")
+    # 60 on an idle machine (benchmarks/explorer_fps.py); half of that on a busy one.
+    assert median < 34
+
+
+def test_the_plain_file_works_with_nothing_behind_it(browser, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    snapshots = [torch.randn(60, 4, generator=generator) for _ in range(2)]
+    flat = [np.random.RandomState(e).randn(60, 2) for e in (0, 1)]
+    widget = EmbeddingExplorer.from_vectors(
+        snapshots, flat, [f"Item <b>{i}</b>" for i in range(60)], title="Items", epochs=[0, 3],
+        colourings={"popularity": list(range(60))}, captions=["first", "second"], noun="item",
+    )  # fmt: skip
+    path = tmp_path / "report.html"
+    path.write_text(f"<!doctype html><html lang='en'><body>{widget.to_html()}</body></html>")
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on("console", lambda m: m.type in ("error", "warning") and errors.append(m.text))
+    page.goto(path.as_uri())
+    shown = page.locator(".rb-explorer")
+    assert shown.locator(".rb-caption").inner_text() == "second"
+    before = shown.evaluate(PICTURE)
+    shown.locator("input[type=range]").focus()
+    page.keyboard.press("Home")
+    page.wait_for_timeout(600)
+    assert shown.locator(".rb-caption").inner_text() == "first"
+    assert shown.evaluate(PICTURE) != before
+    shown.locator(".rb-search").fill("<b>7<")
+    page.keyboard.press("Enter")
+    assert name(shown) == "Item <b>7</b>" and len(neighbours(shown)) == 6
+    page.close()
+    assert errors == []

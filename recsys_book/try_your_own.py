@@ -22,6 +22,7 @@ from recsys_book import plots
 from recsys_book.claims import Interval
 from recsys_book.data import Interactions
 from recsys_book.data.frames import read_csv
+from recsys_book.experiments.embedding_figures import items_explorer
 from recsys_book.experiments.own_log import Trial, try_log
 
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if log.rating is None:
                 raise ValueError("--min-rating needs --rating, the name of the ratings' column")
             log = log[log.rating >= options.min_rating]
-        titles = _titles(options, sep)
+        titles, groups = _titles(options, sep)
         trial = try_log(
             log, core=options.core, k=options.k, seed=options.seed,
             title=lambda item: titles.get(item, str(item)),
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(as_text(trial))
     partial = Path(f"{options.report}.partial")
-    partial.write_text(as_html(trial, Path(options.log).name), encoding="utf-8")
+    print("Map …", file=sys.stderr)
+    partial.write_text(as_html(trial, Path(options.log).name, groups), encoding="utf-8")
     os.replace(partial, options.report)
     print(f"\nThe report is in {options.report}")
     return 0
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--titles", help="a CSV file with item ids and titles")
     add("--titles-item", help="its column with item ids (default: as --item)")
     add("--titles-title", default="title", help="its column with titles (default title)")
+    add("--titles-group", help="its column with the kind of each item, such as genres (a|b)")
     add("--core", type=int, default=3, help="fewest interactions of a user and an item (default 3)")
     add("--k", type=int, default=10, help="length of the lists (default 10)")
     add("--seed", type=int, default=0)
@@ -79,13 +82,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _titles(options: argparse.Namespace, sep: str) -> dict:
+def _titles(options: argparse.Namespace, sep: str) -> tuple[dict, dict | None]:
+    """Item id → title, and item id → group where a column for it is named."""
     if options.titles is None:
-        return {}
+        if options.titles_group is not None:
+            raise ValueError("--titles-group needs --titles, the file that has the column")
+        return {}, None
     item, title = options.titles_item or options.item, options.titles_title
     columns = {"--titles-item": item, "--titles-title": title}
+    if options.titles_group is not None:
+        columns["--titles-group"] = options.titles_group
     frame = read_csv(options.titles, columns, sep=sep, encoding=options.encoding)
-    return dict(zip(frame[item].tolist(), frame[title].astype(str), strict=True))
+    ids = frame[item].tolist()
+    titles = dict(zip(ids, frame[title].astype(str), strict=True))
+    if options.titles_group is None:
+        return titles, None
+    return titles, dict(zip(ids, frame[options.titles_group].fillna("").astype(str), strict=True))
 
 
 def _shown(interval: Interval, sign: str = "") -> str:
@@ -136,8 +148,14 @@ padding: 6px; border-radius: 6px; } small { opacity: .85; }
 """
 
 
-def as_html(trial: Trial, name: str) -> str:
-    """The report: one page with nothing behind it, light and dark."""
+def as_html(trial: Trial, name: str, groups: dict | None = None) -> str:
+    """The report: one page with nothing behind it, light and dark.
+
+    Args:
+        trial: what came out.
+        name: of the log.
+        groups: item id → its kind, for the map's colours.
+    """
     plots.use_style()
     figure, ax = plt.subplots(figsize=(6.4, 0.6 + 0.45 * len(trial.rows)))
     for y, row in enumerate(trial.rows):
@@ -161,6 +179,15 @@ def as_html(trial: Trial, name: str) -> str:
             f"<table><tr><th>recommended</th><th>nearest among the known</th></tr>{rows}</table>"
             "</div>"
         )
+    mapped = ""
+    if trial.items is not None:
+        kinds = None if groups is None else [groups.get(i, "") for i in trial.items.ids]
+        mapped = (
+            "<h2>A map of your items</h2><p>The vectors of matrix factorization, which is told ids "
+            "only. Neighbours in the list are those among the vectors; on the map, distances "
+            "between groups and their sizes mean little.</p>"
+            + items_explorer(trial.items, kinds).to_html()
+        )
     notes = "".join(f"<li>{escape(note)}</li>" for note in trial.notes)
     figures = table(trial).to_html(index=False, border=0)
     return (
@@ -173,7 +200,7 @@ def as_html(trial: Trial, name: str) -> str:
         "<p><small>Full catalogue, without what a user had before. Ties count worst. In brackets: "
         "95 % intervals over users. Each model had up to four settings, chosen on validation, and "
         "was tested once.</small></p>"
-        f"<h2>Five users, by {escape(trial.best)}</h2>{examples}</main></body></html>\n"
+        f"<h2>Five users, by {escape(trial.best)}</h2>{examples}{mapped}</main></body></html>\n"
     )
 
 

@@ -23,9 +23,11 @@ from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.data.world import GENRES, World
 from recsys_book.embeddings import expected_colliding, hash_ids, nearest, share_colliding
 from recsys_book.experiments import embeddings as lab
+from recsys_book.experiments.own_log import ItemVectors
 from recsys_book.metrics import share_of_learnable
 from recsys_book.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
+from recsys_book.widgets.explorer import MAX_CATEGORIES
 
 WAY_STYLES = {  # name of a way → colour, marker, words
     "nothing": ("vermilion", "s", "no penalty, all 20 epochs"),
@@ -398,13 +400,14 @@ def lies_frames() -> Frames:
 def explorer(
     snapshots: Sequence[Tensor],
     epochs: Sequence[int],
-    labels: Tensor,
+    labels: Tensor | None,
     titles: Sequence[str],
     details: Sequence[str],
     colourings: Mapping[str, Sequence],
     *,
     title: str,
     seconds: float | None = None,
+    perplexity: float = 30,
     measures: Sequence[str] = ("cosine distance", "dot product"),
     noun: str = "film",
 ) -> EmbeddingExplorer:
@@ -413,24 +416,29 @@ def explorer(
     Args:
         snapshots: vectors `[n, D]`, one for each of `epochs`.
         epochs: which they are.
-        labels: `[n]` or `[n, G]` bool: what purity is about.
+        labels: `[n]` or `[n, G]` bool: what purity is about; None where nothing is known.
         titles, details, colourings, measures, noun: see EmbeddingExplorer.
         title: of the widget.
         seconds: for the maps; epochs that do not fit in are left out.
+        perplexity: of the maps.
     """
     directions = [normalize(v) for v in snapshots]
-    flat = maps.epoch_maps(directions, seconds=seconds)
+    flat = maps.epoch_maps(directions, seconds=seconds, perplexity=perplexity)
     kept = [i for i, some in enumerate(flat) if some is not None]
     if len(kept) < 2:  # a slider needs two
-        kept, flat = [0, len(flat) - 1], maps.epoch_maps([directions[0], directions[-1]])
-        flat = [flat[0], *[None] * (len(directions) - 2), flat[1]]
-    random = maps.random_purity(labels)
+        kept = [0, len(flat) - 1]
+        flat[0], flat[-1] = maps.epoch_maps([directions[i] for i in kept], perplexity=perplexity)
     captions = [
-        f"In the vectors: neighbour purity {maps.neighbour_purity(directions[i], labels):.2f} "
-        f"(random pairs {random:.2f}). Trustworthiness of the map: "
-        f"{maps.trustworthiness(directions[i], flat[i]):.2f}"
+        f"Trustworthiness of the map: {maps.trustworthiness(directions[i], flat[i]):.2f}"
         for i in kept
     ]
+    if labels is not None:
+        random = maps.random_purity(labels)
+        pure = [maps.neighbour_purity(directions[i], labels) for i in kept]
+        captions = [
+            f"In the vectors: neighbour purity {p:.2f} (random pairs {random:.2f}). {caption}"
+            for p, caption in zip(pure, captions, strict=True)
+        ]
     return EmbeddingExplorer.from_vectors(
         [snapshots[i] for i in kept],
         [flat[i] for i in kept],
@@ -523,3 +531,40 @@ def well_known(films: MovieLens, vectors: Tensor, least: int = 20) -> pd.DataFra
         title: [films.titles[i] for i in rows[films.titles.index(title)]] for title in WELL_KNOWN
     }
     return pd.DataFrame(table, index=[f"{i}." for i in range(1, 6)]).T
+
+
+def items_explorer(
+    items: ItemVectors, groups: Sequence[str] | None = None, seconds: float = 20
+) -> EmbeddingExplorer:
+    """The items of a reader's own log, epoch by epoch.
+
+    Args:
+        items: see `own_log.Trial`.
+        groups: the kind of each item, where it is known; of several, joined by |, the first.
+        seconds: for the maps.
+    """
+    epochs = [e for e in range(len(items.snapshots)) if e in SHOWN_EPOCHS]
+    if epochs[-1] != len(items.snapshots) - 1:
+        epochs.append(len(items.snapshots) - 1)
+    details = [f"{n:,} interactions" for n in items.counts]
+    colourings: dict[str, Sequence] = {"popularity": items.counts}
+    labels = None
+    if groups is not None:
+        first = frequent([group.split("|")[0].strip() or "none" for group in groups])
+        kinds = [group.replace("|", ", ") or "no group" for group in groups]
+        details = [f"{kind}, {d}" for kind, d in zip(kinds, details, strict=True)]
+        colourings = {"group": first, **colourings}
+        labels = lab.genre_table([tuple(group.split("|")) for group in groups])
+    n = len(items.titles)
+    return explorer(
+        [items.snapshots[e] for e in epochs], epochs, labels, items.titles, details, colourings,
+        title=f"Your {n:,} items met most often, as matrix factorization came to see them",
+        seconds=seconds, perplexity=min(30, n / 4), noun="item",
+    )  # fmt: skip
+
+
+def frequent(names: Sequence[str], n: int = MAX_CATEGORIES) -> list[str]:
+    """The names, all but the most frequent put together as "other", n different at most."""
+    order = pd.Series(names).value_counts().index.tolist()
+    kept = set(order) if len(order) <= n else set(order[: n - 1])
+    return [name if name in kept else "other" for name in names]

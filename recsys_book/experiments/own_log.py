@@ -21,6 +21,7 @@ from recsys_book.models.matrix_factorization import MatrixFactorization
 MAX_EVALUATED = 3_000  # users ranked for: a sample of them, said so, where there are more
 MAX_EASE = 15_000  # items, beyond which its table of items by items takes gigabytes
 EPOCHS, PATIENCE = 15, 2
+MIN_MAPPED, MAX_MAPPED = 20, 1_000  # items on the map: those met most often
 
 #: Four settings a model, chosen on validation.
 SETTINGS = {
@@ -61,6 +62,23 @@ class Example:
 
 
 @dataclass(frozen=True)
+class ItemVectors:
+    """What matrix factorization learned of the items met most often, epoch by epoch.
+
+    Attributes:
+        snapshots: vectors `[n, D]` before training and after each epoch of the refit.
+        ids: n item ids as the log has them.
+        titles: n.
+        counts: n interactions of each.
+    """
+
+    snapshots: list[Tensor]
+    ids: list
+    titles: list[str]
+    counts: list[int]
+
+
+@dataclass(frozen=True)
 class Trial:
     """All that came out.
 
@@ -71,6 +89,7 @@ class Trial:
         best: name of the model with the highest validation NDCG.
         examples: five users.
         k: cut-off.
+        items: for the map; None where there are too few items for one.
     """
 
     log: Interactions
@@ -79,6 +98,7 @@ class Trial:
     best: str
     examples: list[Example]
     k: int
+    items: ItemVectors | None
 
 
 def try_log(
@@ -126,6 +146,7 @@ def try_log(
         notes.append(f"Ranked for {MAX_EVALUATED:,} users drawn from {len(split.test):,}.")
     reports: dict[str, RankingReport] = {}
     models, chosen, best_on_validation = {}, {}, {}
+    vectors: list[Tensor] = []  # of the items that the map will show
     for name, options in SETTINGS.items():
         if name == "EASE" and log.n_items > MAX_EASE:
             notes.append(f"EASE was left out: it takes at most {MAX_EASE:,} items here.")
@@ -137,7 +158,7 @@ def try_log(
             report = full_catalogue(model.score, validation, split.train, k=k)
             tried.append((float(report.ndcg.mean()), settings))
         best_on_validation[name], chosen[name] = max(tried, key=lambda t: t[0])
-        models[name] = _refit(name, chosen[name], split.train_and_validation, seed)
+        models[name] = _refit(name, chosen[name], split.train_and_validation, seed, vectors)
         reports[name] = full_catalogue(models[name].score, test, split.train_and_validation, k=k)
     popular = reports["Popularity"].ndcg
     rows = [
@@ -152,7 +173,8 @@ def try_log(
     ]
     best = max(best_on_validation, key=best_on_validation.get)
     examples = _examples(models[best], split.train_and_validation, title)
-    return Trial(log, notes, rows, best, examples, k)
+    items = _item_vectors(split.train_and_validation, vectors, title)
+    return Trial(log, notes, rows, best, examples, k, items)
 
 
 def _sampled(held: Interactions, seed: int) -> Interactions:
@@ -177,15 +199,38 @@ def _fit(name, option, split: Split, validation: Interactions, k: int, seed: int
     return _NoGrad(model), option | {"epochs": history.best_epoch + 1}
 
 
-def _refit(name, settings, known: Interactions, seed: int):
+def _refit(name, settings, known: Interactions, seed: int, vectors: list[Tensor]):
+    """Fit with what was chosen; MF leaves its item vectors of every epoch in `vectors`."""
     if name != "MF":
         return CLOSED[name](known, **settings)
-    model = _new_mf(known, settings["dim"], seed)
+    model, rows = _new_mf(known, settings["dim"], seed), _mapped(known)
+
+    def keep(model: MatrixFactorization) -> float:
+        vectors.append(model.item_vectors.weight.detach()[rows].clone())
+        return float(len(vectors))  # the last epoch counts as the best: nothing is chosen here
+
+    keep(model)
     train_implicit(
         model, known, lr=0.005, epochs=settings["epochs"],
-        weight_decay=settings["weight_decay"], seed=seed,
+        weight_decay=settings["weight_decay"], seed=seed, validate=keep,
     )  # fmt: skip
     return _NoGrad(model)
+
+
+def _mapped(known: Interactions) -> Tensor:
+    """Rows of the items met most often, in the order of the catalogue."""
+    counts = known.item_counts()
+    n = min(MAX_MAPPED, int((counts > 0).sum()))
+    return counts.argsort(descending=True, stable=True)[:n].sort().values
+
+
+def _item_vectors(known: Interactions, vectors: list[Tensor], title) -> ItemVectors | None:
+    rows = _mapped(known)
+    if len(rows) < MIN_MAPPED:
+        return None
+    ids = known.item_vocabulary.name(rows).tolist()
+    titles = [title(i).strip() or str(i) for i in ids]
+    return ItemVectors(vectors, ids, titles, known.item_counts()[rows].tolist())
 
 
 def _new_mf(train: Interactions, dim: int, seed: int) -> MatrixFactorization:

@@ -58,6 +58,38 @@ def test_from_file_to_report(files, capsys):
     assert not re.search(r"(src|href)=['\"]?http", text)  # nothing behind it
     assert "<img alt='NDCG@10 of Popularity 0." in text
     assert not list(files.glob("*.partial"))
+    assert text.count('class: "rb-widget rb-explorer"') == 1 and "A map of your items" in text
+    assert '"name": "group"' not in text
+
+
+def test_the_map_is_coloured_by_the_group_where_one_is_named(files):
+    titles = pd.read_csv(files / "films.csv")
+    titles["kind"] = ["drama|crime", "comedy", None] * 20
+    titles.to_csv(files / "kinds.csv", index=False)
+    more = ["--titles", str(files / "kinds.csv"), "--titles-group", "kind"]
+    status, report = run(files, *more)
+    text = report.read_text(encoding="utf-8")
+    assert status == 0 and '"labels": ["comedy", "drama", "none"]' in text
+    assert "drama, crime, " in text and "neighbour purity" in text
+
+
+def test_too_few_items_for_a_map_are_told_apart(files):
+    from recsys_book.data import Interactions
+
+    log = Interactions.from_csv(files / "log.csv", user="person", item="film", time="at")
+    few = log[log.item < 15]
+    trial = own_log.try_log(few, core=1, say=lambda text: None)
+    assert trial.items is None
+    assert "A map of your items" not in try_your_own.as_html(trial, "few")
+
+
+def test_rare_groups_are_put_together():
+    from recsys_book.experiments.embedding_figures import frequent
+
+    names = [f"g{i}" for i in range(30) for _ in range(i + 1)]
+    shorter = frequent(names, 5)
+    assert len(set(shorter)) == 5 and shorter.count("other") == sum(range(1, 27))
+    assert frequent(["a", "b"], 2) == ["a", "b"]
 
 
 def test_without_times_and_with_a_lowest_rating(files, capsys):
@@ -100,6 +132,7 @@ def test_the_examples_recommend_what_the_user_does_not_know(files):
         (["--k", "60"], "ranking to 60 needs more than 60"),
         (["--k", "0"], "k is 0"),
         (["--titles", "nowhere.csv"], "nowhere.csv"),
+        (["--titles-group", "kind"], "--titles-group needs --titles"),
     ],
 )
 def test_a_log_it_cannot_use_is_one_clear_line_and_the_old_report_stays(

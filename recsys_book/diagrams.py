@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from recsys_book.embeddings import HashedEmbedding
 from recsys_book.layers import MLP, FieldEmbedding
 from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
@@ -109,4 +110,21 @@ def field_embedding() -> Picture:
         architecture(model, [ids], dims, boxes, arrows, "FieldEmbedding"),
         alt="A field embedding: ids of each field, counted from 0, get the place where their field "
         "starts added, and look up rows of one table: B by F by D",
+    )
+
+
+def hashed_embedding() -> Picture:
+    """HashedEmbedding: H rows an id."""
+    boxes = {
+        "ids": Box("ids", 0, 0, ("B",)),
+        "rows": Box("H hashes", 1.25, 0, ("B", "H"), color="sky"),
+        "vectors": Box("rows of the table", 2.5, 0, ("B", "H", "D"), "table", "blue"),
+        "out": Box("sum", 3.75, 0, ("B", "D"), "", "green"),
+    }
+    arrows = [("ids", "rows"), ("rows", "vectors"), ("vectors", "out")]
+    model, ids = HashedEmbedding(16, dim=8, n_hashes=2), torch.zeros(4, dtype=torch.long)
+    return show(
+        architecture(model, [ids], {"B": 4, "H": 2, "D": 8}, boxes, arrows, "HashedEmbedding"),
+        alt="A hashed embedding: H hashes turn each id into H rows of one table, and the rows are "
+        "added up: B by D",
     )

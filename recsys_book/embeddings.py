@@ -28,15 +28,16 @@ class PaddedEmbedding(nn.Module):
     """A vector per id 0..n−1, and a row n of zeros for padding, which never trains.
 
     `nn.Embedding(padding_idx=…)` keeps the row's gradient at zero, but an initialization written
-    over the whole table, as most are, fills the row with noise that then stays for ever. Here the
-    row is put back to zeros after the draw. From zero it stays there: its gradient is zero, and
+    over the whole table, as most are, fills the row with noise that no gradient ever touches. Here
+    the row is put back to zeros after the draw. From zero it stays there: its gradient is zero, and
     weight decay of zero is zero.
 
     Args:
         n: number of real ids; n itself is the padding id.
         dim: D.
         init_std: standard deviation of the normal initialization.
-        max_norm: where given, longer vectors are scaled down to this length when looked up.
+        max_norm: where given, a longer row is scaled down to this length, in the table itself, when
+            it is looked up.
 
     Shapes: ids `[...]` in 0..n → `[..., D]`.
     """
@@ -97,7 +98,7 @@ def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
     same on every machine.
 
     Args:
-        ids: int64 tensor of any shape, or a sequence of words (or other names), shape `[n]`.
+        ids: whole numbers of any shape, or a sequence of words, shape `[n]`.
         n_buckets: size of the table behind.
         seed: of the hash; two seeds are two independent hashes.
 
@@ -105,6 +106,10 @@ def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
         int64, the shape of `ids`.
     """
     check_positive("n_buckets", n_buckets)
+    if n_buckets != int(n_buckets):
+        raise ValueError(f"n_buckets is {n_buckets}; it must be a whole number")
+    if not isinstance(ids, Tensor) and np.asarray(ids).dtype.kind in "iu":
+        ids = torch.from_numpy(np.asarray(ids, dtype=np.int64))
     if not isinstance(ids, Tensor):
         # pandas' hash of strings is the same in every process; Python's own is salted.
         words = pd.util.hash_array(np.asarray([str(i) for i in ids], dtype=object))

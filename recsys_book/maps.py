@@ -49,7 +49,7 @@ def epoch_maps(
         arrays `[n, 2]`, in the order of training.
 
     Raises:
-        ValueError: no snapshot, shapes that differ, NaN, a perplexity that n does not allow.
+        ValueError: no snapshot, numbers of points that differ, NaN, a perplexity not below n.
     """
     if not snapshots:
         raise ValueError("snapshots is empty; there is nothing to lay out")
@@ -57,7 +57,7 @@ def epoch_maps(
         if snapshot.dim() != 2 or len(snapshot) != len(snapshots[0]):
             raise ValueError(
                 f"snapshots contains shape {tuple(snapshot.shape)}; "
-                f"each must be [{len(snapshots[0])}, D]"
+                f"each must be [{len(snapshots[0])}, D] (D may change)"
             )
         check_finite("snapshots", snapshot)
     if not 0 < perplexity < len(snapshots[0]):
@@ -126,6 +126,8 @@ def random_purity(labels: Tensor) -> float:
         labels: as in `neighbour_purity`.
     """
     n = len(labels)
+    if n < 2:
+        raise ValueError(f"labels has {n} rows; a pair needs two")
     if labels.dim() == 1:
         counts = labels.unique(return_counts=True)[1].double()
         return float((counts * (counts - 1)).sum() / (n * (n - 1)))

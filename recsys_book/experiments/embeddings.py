@@ -55,11 +55,13 @@ class Training:
         model: after the last epoch.
         items: film vectors `[N, D]` before training and after each epoch.
         users: user vectors `[U, D]` at the same moments.
+        loss: mean log-loss of each epoch.
     """
 
     model: MatrixFactorization
     items: list[Tensor]
     users: list[Tensor]
+    loss: list[float]
 
 
 def train_and_watch(
@@ -90,11 +92,11 @@ def train_and_watch(
         users.append(model.user_vectors.weight.detach().clone())
         return float(len(items))  # the last epoch counts as the best: nothing is chosen here
 
-    train_implicit(
+    history = train_implicit(
         model, log, lr=lr, weight_decay=weight_decay, epochs=epochs, n_negatives=n_negatives,
         batch_size=batch_size, seed=seed, validate=keep,
     )  # fmt: skip
-    return Training(model, items, users)
+    return Training(model, items, users, history.loss)
 
 
 def tribes(seed: int = 0, liking: float = 0.45) -> tuple[Interactions, Tensor]:
@@ -117,8 +119,36 @@ def tribes(seed: int = 0, liking: float = 0.45) -> tuple[Interactions, Tensor]:
 def mean_cosine(vectors: Tensor) -> float:
     """Mean cosine over all pairs of different rows of `[N, D]`: 0 spread out, 1 all one way."""
     n = len(vectors)
+    if n < 2:
+        raise ValueError(f"vectors has {n} rows; a pair needs two")
     unit = normalize(vectors.double())
     return float((unit.sum(0).square().sum() - unit.square().sum()) / (n * (n - 1)))
+
+
+def with_and_without(log: Interactions, labels: Tensor, seed: int, **options) -> dict[str, dict]:
+    """Train twice without biases, on clicks alone and with four negatives a click.
+
+    Args:
+        log: observed pairs.
+        labels: `[N]`, for purity.
+        seed: of start, order and negatives.
+        options: for `train_and_watch`.
+
+    Returns:
+        way → "by epoch": mean cosine between films, the start first; and at the end "mean cosine",
+        "loss" and neighbour "purity".
+    """
+    result = {}
+    for way, n in {"clicks alone": 0, "with negatives": 4}.items():
+        told = train_and_watch(log, n_negatives=n, biases=False, seed=seed, **options)
+        cosines = [mean_cosine(v) for v in told.items]
+        result[way] = {
+            "by epoch": cosines,
+            "mean cosine": cosines[-1],
+            "loss": told.loss[-1],
+            "purity": maps.neighbour_purity(normalize(told.items[-1]), labels),
+        }
+    return result
 
 
 def rank_of_popularity(counts: Tensor) -> Tensor:
@@ -205,8 +235,11 @@ def three_models(log: Interactions, dim: int, setting: dict, seed: int) -> dict[
     return {"MF with biases": with_biases, "MF without": without, "iALS": squared}
 
 
-def purity_by_popularity(vectors: Tensor, labels: Tensor, counts: Tensor) -> list[float]:
-    """Neighbour purity of the rarest third of films, the middle and the most popular third.
+THIRDS = ("rarest third", "middle third", "most clicked third")
+
+
+def purity_by_popularity(vectors: Tensor, labels: Tensor, counts: Tensor) -> dict[str, float]:
+    """Neighbour purity of each third of the films by popularity.
 
     Args:
         vectors: `[N, D]`.
@@ -215,7 +248,41 @@ def purity_by_popularity(vectors: Tensor, labels: Tensor, counts: Tensor) -> lis
     """
     neighbours, _ = nearest(vectors, 10)
     agree = (labels[neighbours] == labels[:, None]).float().mean(1)  # [N]
-    return [float(agree[rows].mean()) for rows in counts.argsort(stable=True).tensor_split(3)]
+    thirds = counts.argsort(stable=True).tensor_split(3)
+    return {name: float(agree[rows].mean()) for name, rows in zip(THIRDS, thirds, strict=True)}
+
+
+def company(vectors: Tensor, counts: Tensor) -> dict[str, float]:
+    """Share of the ten nearest that belong to a film's own third by popularity (chance: 1/3).
+
+    Args:
+        vectors: `[N, D]`.
+        counts: `[N]` interactions of each.
+    """
+    third = torch.empty_like(counts)
+    for i, rows in enumerate(counts.argsort(stable=True).tensor_split(3)):
+        third[rows] = i
+    return purity_by_popularity(vectors, third, counts)
+
+
+def bridges(vectors: Tensor, first: Tensor, second: Tensor) -> dict[str, float]:
+    """Among neighbours of another genre, how many are of a film's second genre?
+
+    Args:
+        vectors: `[N, D]`.
+        first: `[N]` genre.
+        second: `[N]` second genre; films without another one are left out.
+
+    Returns:
+        "neighbours", and "random": the same among all films of another genre.
+    """
+    neighbours, _ = nearest(vectors, 10)
+    mixed = (first != second)[:, None]
+    other = mixed & (first[neighbours] != first[:, None])  # [N, 10]
+    hit = first[neighbours] == second[:, None]
+    every = mixed & (first[None] != first[:, None])  # [N, N]
+    chance = (first[None] == second[:, None])[every].float().mean()
+    return {"neighbours": float(hit[other].float().mean()), "random": float(chance)}
 
 
 # ---------------------------------------------------------------- how long should they be
@@ -288,7 +355,8 @@ def choose(judge: Judge, dim: int, *, epochs: int = SWEEP_EPOCHS, seed: int = 0)
 
     The learning rate is doubled or halved as long as validation gains, so that no choice stands at
     the edge of a grid: without a penalty for the first two ways (judged after the last epoch, and
-    after the best), with one for the third, where the penalty is then doubled or halved too.
+    after the best), with one of 1e-5 for the third, where the penalty is then doubled or halved
+    too, at that rate.
 
     Args:
         judge: whose validation decides.
@@ -340,7 +408,6 @@ def best_by_doubling(first: float, score: Callable[[float], float]) -> float:
     return best
 
 
-@torch.no_grad()
 def _scores(model: nn.Module) -> Callable[[Tensor], Tensor]:
     model.eval()
     return lambda users: model.score(users).detach()
@@ -416,20 +483,21 @@ def hashed_score(
 # ---------------------------------------------------------------- vectors for films nobody saw
 
 
-def foretold(world: World, vectors: Tensor, seed: int = 0) -> dict[str, float]:
+def foretold(world: World, vectors: Tensor, counts: Tensor, seed: int = 0) -> dict[str, float]:
     """Hide a fifth of the trained film vectors and foretell them; how near does each way come?
 
     Args:
         world: whose films they are.
         vectors: `[N, D]`, trained.
+        counts: `[N]` clicks they were trained on. What hardly anybody clicked has little to tell:
+            films with fewer than five are neither hidden nor learned from.
         seed: of who is hidden.
 
     Returns:
         way → mean cosine between the foretold and the hidden vectors: "mean of all", "mean of its
         genre", "from its plot".
     """
-    counts = world.log.clicks().item_counts()
-    trained = (counts >= 5).nonzero().squeeze(1)  # what hardly anybody clicked has little to tell
+    trained = (counts >= 5).nonzero().squeeze(1)
     generator = torch.Generator().manual_seed(seed)
     hidden = trained[torch.randperm(len(trained), generator=generator)[: len(trained) // 5]]
     known = torch.zeros(len(vectors), dtype=torch.bool)

@@ -87,8 +87,10 @@ def test_hashes_are_the_same_everywhere_and_keep_large_ids_apart():
     assert hash_ids(["tt01", "tt02"], 2**30).unique().numel() == 2
     with pytest.raises(ValueError, match="float32"):
         hash_ids(torch.tensor([1.0]), 10)
-    with pytest.raises(ValueError, match="n_buckets"):
-        hash_ids(ids, 0)
+    assert hash_ids([0, 1], 1_000).tolist() == HASHES[:2]  # numbers are numbers in a list too
+    for bad in (0, 2.5):
+        with pytest.raises(ValueError, match="n_buckets"):
+            hash_ids(ids, bad)
 
 
 #: splitmix64 worked out in Python's own unbounded integers.

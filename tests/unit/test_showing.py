@@ -60,7 +60,9 @@ def test_figures_carry_alt_text_and_are_small():
 
 
 def test_every_diagram_draws_and_shapes_are_checked():
-    for draw in (diagrams.matrix_factorization, diagrams.mlp, diagrams.factorization_machine):
+    drawn = [diagrams.matrix_factorization, diagrams.mlp, diagrams.factorization_machine]
+    drawn += [diagrams.dnn, diagrams.field_embedding, diagrams.hashed_embedding]
+    for draw in drawn:
         assert draw().png.startswith(b"\x89PNG")
     model, x = MLP(2, (3,)), torch.zeros(4, 2)
     good = {"h": Box("linear", 0, 0, ("B", 3), "layers.0")}

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from recsys_book import maps
-from recsys_book.claims import t_interval
+from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.data.world import GENRES, World
@@ -192,10 +192,10 @@ def sweep_figure(record: dict) -> Picture:
     return show(figure, alt="How good by length of the vectors. " + "; ".join(told))
 
 
-def peak(record: dict, key: str, way: str) -> int:
-    """The length that is best in the mean over seeds; see `sweep_values`."""
-    values = sweep_values(record, key, way)
-    return max(values, key=lambda dim: np.mean(values[dim]))
+def lead(record: dict, key: str, way_a: str, dim_a: int, way_b: str, dim_b: int) -> Interval:
+    """By how much one way at one length is ahead of another; paired by seed. See `sweep_values`."""
+    a, b = (sweep_values(record, key, way) for way in (way_a, way_b))
+    return paired_interval(a[dim_a], b[dim_b])
 
 
 # ---------------------------------------------------------------- lengths and hashes
@@ -372,6 +372,12 @@ def _figure_of(name: str, points: np.ndarray, group: np.ndarray) -> float:
     return float(spread[1] / spread[0])
 
 
+def shown(interval: Interval, digits: int = 3) -> str:
+    """An interval as text: mean (low to high)."""
+    show = lambda value: f"{value:.{digits}f}".replace("-", "−")
+    return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
+
+
 def with_intervals(rows: Sequence[Mapping[str, float]], digits: int = 2) -> pd.Series:
     """Mean and 95 % t-interval of each figure over seeds, as text.
 
@@ -379,12 +385,9 @@ def with_intervals(rows: Sequence[Mapping[str, float]], digits: int = 2) -> pd.S
         rows: one a seed, name → figure.
         digits: decimals.
     """
-    told = {}
-    show = lambda value: f"{value:.{digits}f}".replace("-", "−")
-    for name in rows[0]:
-        i = t_interval([row[name] for row in rows])
-        told[name] = f"{show(i.mean)} ({show(i.low)} to {show(i.high)})"
-    return pd.Series(told)
+    return pd.Series(
+        {name: shown(t_interval([row[name] for row in rows]), digits) for name in rows[0]}
+    )
 
 
 def lies_frames() -> Frames:

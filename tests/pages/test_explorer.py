@@ -273,3 +273,27 @@ def test_the_plain_file_works_with_nothing_behind_it(browser, tmp_path):
     assert name(shown) == "Item <b>7</b>" and len(neighbours(shown)) == 6
     page.close()
     assert errors == []
+
+
+def test_two_fingers_zoom_and_a_tap_pins(explorer):
+    page, widget = explorer
+    box = canvas(widget).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        at = [{"x": px, "y": py, "id": i} for i, (px, py) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    whole = widget.evaluate(PICTURE)
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for spread in (40, 60, 90):
+        touch("touchMove", (x - spread, y), (x + spread, y))
+    touch("touchEnd")
+    assert widget.evaluate(PICTURE) != whole
+    assert widget.locator(".rb-unpin").count() == 0  # a pinch is no tap
+    widget.get_by_role("button", name="Whole map").click()
+    spot = hover_somewhere(page, widget)
+    touch("touchStart", spot)
+    touch("touchEnd")
+    assert widget.locator(".rb-unpin").count() == 1

@@ -421,7 +421,7 @@ def lies_frames() -> Frames:
         alts,
         title="Where t-SNE lies",
         captions=captions,
-        start=[0, 0],
+        start=[0, 1],
     )
 
 

@@ -87,7 +87,7 @@ def test_play_moves_the_picture_and_alt_text_follows(open_page, path):
         assert widget.locator("[aria-live]").inner_text() == alt  # announced on change
         button = widget.locator("button")
         button.click()
-        page.wait_for_timeout(900)
+        page.wait_for_timeout(450)  # a step at once, one more, and none of them at the end yet
         assert widget.evaluate(PICTURE) != picture and widget.evaluate(told) != alt
         button.click()
         page.wait_for_timeout(100)

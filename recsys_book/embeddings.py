@@ -133,6 +133,8 @@ def share_colliding(buckets: Tensor) -> float:
         buckets: `[n]`, or `[n, H]` where an id has H places: it collides when another id has the
             very same H.
     """
+    if len(buckets) == 0:
+        raise ValueError("buckets is empty; a share of no ids is no number")
     places = buckets.view(len(buckets), -1).sort(dim=1).values  # the order of the sum is nothing
     _, inverse, counts = places.unique(dim=0, return_inverse=True, return_counts=True)
     return float((counts[inverse] > 1).float().mean())
@@ -166,9 +168,11 @@ class HashedEmbedding(nn.Module):
         self, n_buckets: int, dim: int, n_hashes: int = 1, init_std: float = 0.1, seed: int = 0
     ) -> None:
         super().__init__()
-        check_positive("n_buckets", n_buckets)
         check_positive("dim", dim)
-        check_positive("n_hashes", n_hashes)
+        for name, value in (("n_buckets", n_buckets), ("n_hashes", n_hashes)):
+            check_positive(name, value)
+            if value != int(value):
+                raise ValueError(f"{name} is {value}; it must be a whole number")
         self.n_buckets, self.n_hashes, self.seed = n_buckets, n_hashes, seed
         self.table = nn.Embedding(n_buckets, dim)
         nn.init.normal_(self.table.weight, std=init_std / n_hashes**0.5)
@@ -216,8 +220,15 @@ def nearest(
         raise ValueError(f"by is {by!r}; it must be one of {', '.join(MEASURES)}")
     if vectors.dim() != 2:
         raise ValueError(f"vectors has shape {tuple(vectors.shape)}; it must be [N, D]")
+    if not vectors.is_floating_point():
+        raise ValueError(f"vectors has dtype {vectors.dtype}; it must be floating point")
+    vectors = vectors.detach()
     check_finite("vectors", vectors)
     check_positive("k", k)
+    if k != int(k):
+        raise ValueError(f"k is {k}; it must be a whole number")
+    if among is not None:
+        _check_mask("among", among, len(vectors))
     n_candidates = len(vectors) if among is None else int(among.sum())
     if k >= n_candidates:
         raise ValueError(f"k is {k} with {n_candidates} candidates; it must be below")
@@ -250,7 +261,11 @@ def category_mean(vectors: Tensor, categories: Tensor, known: Tensor) -> Tensor:
         `[N, D]`, known rows as they were. A category with no known row gets the mean of all.
     """
     _check_known(vectors, known)
-    n = int(categories.max()) + 1
+    if categories.shape != known.shape:
+        raise ValueError(
+            f"categories has shape {tuple(categories.shape)}; it must be [{len(vectors)}]"
+        )
+    n = max(int(categories.max()), 0) + 1
     check_ids("categories", categories, n)
     total = vectors.new_zeros(n, vectors.shape[1]).index_add_(0, categories[known], vectors[known])
     count = torch.bincount(categories[known], minlength=n)[:, None]
@@ -276,17 +291,21 @@ def from_content(vectors: Tensor, content, known: Tensor, l2: float = 1.0) -> Te
     if content.shape[0] != len(vectors):
         raise ValueError(f"content has {content.shape[0]} rows for {len(vectors)} vectors")
     rows = known.numpy()
+    vectors = vectors.detach()
     ridge = Ridge(alpha=l2).fit(content[rows], vectors[known].numpy())
     guess = torch.from_numpy(ridge.predict(content)).to(vectors.dtype)
     return torch.where(known[:, None], vectors, guess)
 
 
 def _check_known(vectors: Tensor, known: Tensor) -> None:
-    if known.shape != vectors.shape[:1] or known.dtype != torch.bool:
-        raise ValueError(
-            f"known has shape {tuple(known.shape)} and dtype {known.dtype}; "
-            f"it must be [{len(vectors)}] bool"
-        )
+    _check_mask("known", known, len(vectors))
     if not bool(known.any()):
         raise ValueError("known marks no row; there is nothing to learn from")
     check_finite("vectors", vectors[known])
+
+
+def _check_mask(name: str, mask: Tensor, n: int) -> None:
+    if mask.shape != (n,) or mask.dtype != torch.bool:
+        raise ValueError(
+            f"{name} has shape {tuple(mask.shape)} and dtype {mask.dtype}; it must be [{n}] bool"
+        )

@@ -60,6 +60,8 @@ def epoch_maps(
                 f"each must be [{len(snapshots[0])}, D] (D may change)"
             )
         check_finite("snapshots", snapshot)
+        if bool((snapshot == snapshot[:1]).all()):
+            raise ValueError("snapshots contains points that are all the same; no map tells them")
     if not 0 < perplexity < len(snapshots[0]):
         raise ValueError(
             f"perplexity is {perplexity} for {len(snapshots[0])} points; it must lie between"
@@ -71,7 +73,7 @@ def epoch_maps(
         moment, round_began = left.pop(), time.perf_counter()
         more = {} if isinstance(start, str) else GOING_ON
         tsne = manifold.TSNE(perplexity=perplexity, init=start, random_state=seed, **more)
-        maps[moment] = tsne.fit_transform(snapshots[moment].double().numpy())
+        maps[moment] = tsne.fit_transform(snapshots[moment].detach().double().numpy())
         start = SHRINK * maps[moment]
         if seconds is not None:
             now = time.perf_counter()
@@ -105,7 +107,8 @@ def neighbour_purity(points: Tensor, labels: Tensor, k: int = 10) -> float:
     check_positive("k", k)
     if k >= len(points):
         raise ValueError(f"k is {k} for {len(points)} points; it must be below")
-    search = NearestNeighbors(n_neighbors=k).fit(points.numpy())
+    check_finite("points", points)
+    search = NearestNeighbors(n_neighbors=k).fit(points.detach().numpy())
     return purity(torch.from_numpy(search.kneighbors(return_distance=False)), labels)
 
 
@@ -116,6 +119,8 @@ def purity(neighbours: Tensor, labels: Tensor) -> float:
         neighbours: `[n, k]` rows of the neighbours, the point itself not among them.
         labels: as in `neighbour_purity`.
     """
+    if len(neighbours) != len(labels):
+        raise ValueError(f"labels has {len(labels)} rows for {len(neighbours)} points")
     return float(_agree(labels, torch.arange(len(labels))[:, None], neighbours).mean())
 
 
@@ -146,7 +151,10 @@ def trustworthiness(points: Tensor, flat: np.ndarray, k: int = 10) -> float:
         flat: `[n, 2]`, the map.
         k: neighbours looked at, below n / 2.
     """
-    return float(manifold.trustworthiness(points.double().numpy(), flat, n_neighbors=k))
+    if np.shape(flat) != (len(points), 2):
+        raise ValueError(f"flat has shape {np.shape(flat)}; it must be {(len(points), 2)}")
+    points = points.detach().double().numpy()
+    return float(manifold.trustworthiness(points, flat, n_neighbors=k))
 
 
 def matched_purity(
@@ -165,6 +173,8 @@ def matched_purity(
         seed: of the draw.
     """
     n = len(popularity)
+    if len(neighbours) != n:
+        raise ValueError(f"popularity has {n} entries for {len(neighbours)} points")
     check_positive("window", window)
     if 2 * window >= n:
         raise ValueError(f"window is {window} for {n} items; twice the window must be below")
@@ -188,4 +198,4 @@ def _agree(labels: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Float tensor: 1 where the points at `a` and `b` (shapes that broadcast) share a label."""
     if labels.dim() == 1:
         return (labels[a] == labels[b]).float()
-    return (labels[a] & labels[b]).any(-1).float()
+    return (labels.bool()[a] & labels.bool()[b]).any(-1).float()

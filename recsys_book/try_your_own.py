@@ -94,7 +94,9 @@ def _titles(options: argparse.Namespace, sep: str) -> tuple[dict, dict | None]:
         columns["--titles-group"] = options.titles_group
     frame = read_csv(options.titles, columns, sep=sep, encoding=options.encoding)
     ids = frame[item].tolist()
-    titles = dict(zip(ids, frame[title].astype(str), strict=True))
+    # An item without a title goes by its id.
+    named = zip(ids, frame[title], strict=True)
+    titles = {i: str(t) for i, t in named if pd.notna(t) and str(t).strip()}
     if options.titles_group is None:
         return titles, None
     return titles, dict(zip(ids, frame[options.titles_group].fillna("").astype(str), strict=True))
@@ -182,11 +184,14 @@ def as_html(trial: Trial, name: str, groups: dict | None = None) -> str:
     mapped = ""
     if trial.items is not None:
         kinds = None if groups is None else [groups.get(i, "") for i in trial.items.ids]
+        try:
+            shown = items_explorer(trial.items, kinds).to_html()
+        except ValueError as error:  # a map less is no reason to lose the report
+            shown = f"<p>There is no map: {escape(error)}</p>"
         mapped = (
             "<h2>A map of your items</h2><p>The vectors of matrix factorization, which is told ids "
             "only. Neighbours in the list are those among the vectors; on the map, distances "
-            "between groups and their sizes mean little.</p>"
-            + items_explorer(trial.items, kinds).to_html()
+            f"between groups and their sizes mean little.</p>{shown}"
         )
     notes = "".join(f"<li>{escape(note)}</li>" for note in trial.notes)
     figures = table(trial).to_html(index=False, border=0)

@@ -229,7 +229,7 @@ def _item_vectors(known: Interactions, vectors: list[Tensor], title) -> ItemVect
     if len(rows) < MIN_MAPPED:
         return None
     ids = known.item_vocabulary.name(rows).tolist()
-    titles = [title(i).strip() or str(i) for i in ids]
+    titles = [title(i) for i in ids]
     return ItemVectors(vectors, ids, titles, known.item_counts()[rows].tolist())
 
 

@@ -204,8 +204,8 @@ def _check_sizes(snapshots, maps, titles, epochs, details, captions, alts, k) ->
         raise ValueError(f"snapshots holds {moments} moments; a slider needs two or more")
     if not k < n <= MAX_POINTS:
         raise ValueError(f"titles are {n}; there must be more than k = {k}, at most {MAX_POINTS:,}")
-    if not all(text.strip() for text in titles):
-        raise ValueError("titles contains an empty one; every point must have a name")
+    if not all(isinstance(text, str) and text.strip() for text in titles):
+        raise ValueError("titles contains an empty one; every point must have a name, in words")
     for name, given in (("maps", maps), ("epochs", epochs), ("captions", captions), ("alts", alts)):
         if len(given) != moments and not (name in ("captions", "alts") and not len(given)):
             raise ValueError(f"{name} are {len(given)} for {moments} snapshots")
@@ -243,7 +243,12 @@ def _colours(name: str, values: Sequence, n: int) -> tuple[bytes, dict]:
     """One byte a point, and what the bytes mean."""
     if len(values) != n:
         raise ValueError(f"colourings[{name!r}] has {len(values)} values for {n} points")
-    if isinstance(values[0], str):
+    if any(isinstance(value, str) for value in values):
+        if not all(isinstance(value, str) for value in values):
+            raise ValueError(
+                f"colourings[{name!r}] mixes words and numbers; it must be of one kind"
+            )
+        values = [str(value) for value in values]
         labels = sorted(set(values))
         if len(labels) > MAX_CATEGORIES:
             raise ValueError(

@@ -193,3 +193,33 @@ def test_content_foretells_what_content_decides():
     assert torch.allclose(filled[150:], v[150:], atol=1e-2)
     with pytest.raises(ValueError, match="content has 199 rows"):
         from_content(v, content.numpy()[:199], known)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nearest(torch.arange(40).view(10, 4), 2), "floating point"),
+        (lambda: nearest(vectors(), 2.5), "k is 2.5"),
+        (lambda: nearest(vectors(), 2, among=torch.ones(5, dtype=torch.bool)), "among has shape"),
+        (lambda: nearest(vectors(), 2, among=torch.ones(30, dtype=torch.int64)), "among has"),
+        (
+            lambda: category_mean(vectors(), torch.zeros(5).long(), torch.ones(30).bool()),
+            "categories has shape",
+        ),
+        (
+            lambda: category_mean(vectors(), torch.full((30,), -1), torch.ones(30).bool()),
+            "categories contains -1",
+        ),
+        (lambda: share_colliding(torch.zeros(0).long()), "buckets is empty"),
+        (lambda: HashedEmbedding(5, 2, n_hashes=1.5), "n_hashes is 1.5"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_vectors_under_training_are_read_and_not_tracked():
+    v = vectors().requires_grad_()
+    assert not nearest(v, 2)[1].requires_grad
+    assert not from_content(v, np.eye(30), torch.arange(30) < 20).requires_grad

@@ -113,6 +113,8 @@ def test_the_plain_page_holds_everything_and_no_title_can_break_out():
         ({"colourings": {"genre": GENRES[1:]}}, "39 values for 40"),
         ({"colourings": {"id": TITLES}}, "40 categories"),
         ({"colourings": {"p": [np.nan] * N}}, "NaN"),
+        ({"colourings": {"g": ["a", 1] * 20}}, "mixes words and numbers"),
+        ({"titles": [None, *TITLES[1:]]}, "empty one"),
         ({"measures": ["euclid"]}, "measures is"),
         ({"k": 40}, "more than k = 40"),
         ({"start": 3}, "start is 3"),

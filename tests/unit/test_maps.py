@@ -111,11 +111,25 @@ def test_a_budget_leaves_out_epochs_and_keeps_the_first_and_the_last():
     ("snapshots", "more", "message"),
     [
         ([], {}, "snapshots is empty"),
-        ([torch.zeros(50, 2), torch.zeros(49, 2)], {}, r"must be \[50, D\]"),
+        ([torch.rand(50, 2), torch.rand(49, 2)], {}, r"must be \[50, D\]"),
         ([torch.full((50, 2), float("nan"))], {}, "snapshots"),
-        ([torch.zeros(20, 2)], {"perplexity": 30}, "perplexity is 30 for 20 points"),
+        ([torch.arange(40.0).view(20, 2)], {"perplexity": 30}, "perplexity is 30 for 20 points"),
+        ([torch.ones(40, 3)], {"perplexity": 5}, "all the same"),
     ],
 )
 def test_maps_refuse_what_they_cannot_lay_out(snapshots, more, message):
     with pytest.raises(ValueError, match=message):
         maps.epoch_maps(snapshots, **more)
+
+
+def test_numbers_that_do_not_fit_are_named():
+    points, label = blobs(40)
+    with pytest.raises(ValueError, match="labels has 10 rows for 40"):
+        maps.neighbour_purity(points, label[:10])
+    with pytest.raises(ValueError, match="flat has shape"):
+        maps.trustworthiness(points, np.zeros((39, 2)))
+    with pytest.raises(ValueError, match="popularity has 39 entries"):
+        maps.matched_purity(torch.zeros(40, 2).long(), label, torch.arange(39), window=3)
+    with pytest.raises(ValueError, match="labels has 1 rows"):
+        maps.random_purity(label[:1])
+    assert 0 <= maps.neighbour_purity(points.requires_grad_(), label) <= 1

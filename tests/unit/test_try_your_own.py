@@ -83,6 +83,38 @@ def test_too_few_items_for_a_map_are_told_apart(files):
     assert "A map of your items" not in try_your_own.as_html(trial, "few")
 
 
+def test_a_map_that_cannot_be_made_does_not_cost_the_report(files, monkeypatch):
+    def fail(*a, **k):
+        raise ValueError("snapshots contains points that are all the same")
+
+    monkeypatch.setattr(try_your_own, "items_explorer", fail)
+    status, report = run(files)
+    text = report.read_text(encoding="utf-8")
+    assert (
+        status == 0 and "There is no map: snapshots contains" in text and "How the models" in text
+    )
+
+
+def test_odd_titles_and_many_groups(files):
+    titles = pd.DataFrame({"film": np.arange(60) + 1_000})
+    odd = [
+        '"quoted", with comma',
+        "two\nlines",
+        "</script><script>alert(1)</script>",
+        "😀",
+        None,
+        " ",
+    ]
+    titles["title"] = [odd[i % 6] if i < 12 else "x" * 200 for i in range(60)]
+    titles["kind"] = [f"kind {i}" if i % 2 else "|" for i in range(60)]
+    titles.to_csv(files / "odd.csv", index=False)
+    more = ["--titles", str(files / "odd.csv"), "--titles-group", "kind"]
+    status, report = run(files, *more)
+    text = report.read_text(encoding="utf-8")
+    assert status == 0 and "<script>alert" not in text and text.count("</script>") == 1
+    assert '"other"' in text  # more kinds than can be told apart
+
+
 def test_rare_groups_are_put_together():
     from recsys_book.experiments.embedding_figures import frequent
 

@@ -292,8 +292,11 @@ def from_content(vectors: Tensor, content, known: Tensor, l2: float = 1.0) -> Te
         raise ValueError(f"content has {content.shape[0]} rows for {len(vectors)} vectors")
     rows = known.numpy()
     vectors = vectors.detach()
+    if vectors.dim() != 2:
+        raise ValueError(f"vectors has shape {tuple(vectors.shape)}; it must be [N, D]")
     ridge = Ridge(alpha=l2).fit(content[rows], vectors[known].numpy())
-    guess = torch.from_numpy(ridge.predict(content)).to(vectors.dtype)
+    # With D = 1 scikit-learn drops the axis.
+    guess = torch.from_numpy(ridge.predict(content)).to(vectors.dtype).view(len(vectors), -1)
     return torch.where(known[:, None], vectors, guess)
 
 

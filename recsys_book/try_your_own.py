@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     sep = {"\\t": "\t", "tab": "\t"}.get(options.sep, options.sep)
     try:
+        _check_report(options)
         log = Interactions.from_csv(
             options.log, user=options.user, item=options.item, time=options.time,
             rating=options.rating, sep=sep, encoding=options.encoding,
@@ -48,13 +49,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"try_your_own: {error}", file=sys.stderr)
         return 2
-    print(as_text(trial))
     partial = Path(f"{options.report}.partial")
     print("Map …", file=sys.stderr)
     partial.write_text(as_html(trial, Path(options.log).name, groups), encoding="utf-8")
     os.replace(partial, options.report)
+    # After the report is safe: a console may lack a sign, and nothing is lost by that.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    print(as_text(trial))
     print(f"\nThe report is in {options.report}")
     return 0
+
+
+def _check_report(options: argparse.Namespace) -> None:
+    """Before anything is read: the report must not cost a file, nor the work of minutes."""
+    report = Path(options.report).resolve()
+    for name in ("log", "titles"):
+        given = getattr(options, name)
+        if given is not None and Path(given).resolve() in (report, Path(f"{report}.partial")):
+            raise ValueError(f"--report is {options.report}, which is the {name} itself")
+    if report.is_dir():
+        raise ValueError(f"--report is {options.report}, a folder; it must be a file")
+    if not report.parent.is_dir():
+        raise ValueError(f"--report is {options.report}; its folder does not exist")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -571,7 +571,9 @@ def items_explorer(
 
     Args:
         items: see `own_log.Trial`.
-        groups: the kind of each item, where it is known; of several, joined by |, the first.
+        groups: the kind of each item, "" where it is not known; several are joined by |. Colours
+            take the first, purity is about sharing any. An item of no known kind
+            shares it with nobody.
         seconds: for the maps.
     """
     epochs = [e for e in range(len(items.snapshots)) if e in SHOWN_EPOCHS]
@@ -581,11 +583,13 @@ def items_explorer(
     colourings: dict[str, Sequence] = {"popularity": items.counts}
     labels = None
     if groups is not None:
-        first = frequent([group.split("|")[0].strip() or "none" for group in groups])
-        kinds = [group.replace("|", ", ") or "no group" for group in groups]
+        parts = [[p.strip() for p in group.split("|") if p.strip()] for group in groups]
+        kinds = [", ".join(some) or "no group" for some in parts]
         details = [f"{kind}, {d}" for kind, d in zip(kinds, details, strict=True)]
-        colourings = {"group": first, **colourings}
-        labels = lab.genre_table([tuple(group.split("|")) for group in groups])
+        colourings = {"group": frequent([some[0] if some else "none" for some in parts])}
+        colourings["popularity"] = items.counts
+        # An unknown kind is not a kind to be shared: it agrees with nothing.
+        labels = lab.genre_table(parts) if any(parts) else None
     n = len(items.titles)
     return explorer(
         [items.snapshots[e] for e in epochs], epochs, labels, items.titles, details, colourings,

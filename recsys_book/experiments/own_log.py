@@ -21,7 +21,7 @@ from recsys_book.models.matrix_factorization import MatrixFactorization
 MAX_EVALUATED = 3_000  # users ranked for: a sample of them, said so, where there are more
 MAX_EASE = 15_000  # items, beyond which its table of items by items takes gigabytes
 EPOCHS, PATIENCE = 15, 2
-MIN_MAPPED, MAX_MAPPED = 20, 1_000  # items on the map: those met most often
+MIN_MAPPED, MAX_MAPPED = 21, 1_000  # items on the map: trustworthiness needs 21
 
 #: Four settings a model, chosen on validation.
 SETTINGS = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 
 import anywidget
@@ -168,12 +169,14 @@ class EmbeddingExplorer(anywidget.AnyWidget):
         code = str(self._esm).strip()
         if not code.endswith(export):
             raise ValueError(f"the widget's module must end in {export!r}")
+        place = f"explorer-{uuid.uuid4().hex[:12]}"  # several may stand on one page
         safe = lambda value: json.dumps(value).replace("<", "\\u003c")  # no </script> in a title
         return (
-            f"<style>{self._css}</style><div id='explorer'></div>"
+            f"<style>{self._css}</style><div id='{place}'></div>"
             f"<noscript>{html.escape(self.title)}: this map needs JavaScript.</noscript>"
             f"<script type='module'>{code.removesuffix(export)}\n"
-            f"const state = {safe(rest)};\nconst packed = {safe(raw)};\n{_STAND_IN}</script>"
+            f"const state = {safe(rest)};\nconst packed = {safe(raw)};\n"
+            f"const place = {safe(place)};\n{_STAND_IN}</script>"
         )
 
 
@@ -182,7 +185,7 @@ for (const [name, text] of Object.entries(packed))
   state[name] = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const heard = {};
 render({
-  el: document.getElementById("explorer"),
+  el: document.getElementById(place),
   model: {
     get: (name) => state[name],
     set: (name, value) => {

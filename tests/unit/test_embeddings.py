@@ -223,3 +223,9 @@ def test_vectors_under_training_are_read_and_not_tracked():
     v = vectors().requires_grad_()
     assert not nearest(v, 2)[1].requires_grad
     assert not from_content(v, np.eye(30), torch.arange(30) < 20).requires_grad
+
+
+def test_content_foretells_vectors_of_length_one():
+    v, content = vectors(6, 1), np.random.RandomState(0).rand(6, 2)
+    filled = from_content(v, content, torch.arange(6) < 3)
+    assert filled.shape == (6, 1) and torch.equal(filled[:3], v[:3])

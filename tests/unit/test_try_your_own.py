@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from recsys_book import try_your_own
 from recsys_book.claims import bootstrap_interval
@@ -113,6 +114,39 @@ def test_odd_titles_and_many_groups(files):
     text = report.read_text(encoding="utf-8")
     assert status == 0 and "<script>alert" not in text and text.count("</script>") == 1
     assert '"other"' in text  # more kinds than can be told apart
+
+
+@pytest.mark.parametrize("name", ["log.csv", "films.csv"])
+def test_the_report_never_takes_the_place_of_what_was_read(files, capsys, name):
+    before = (files / name).read_bytes()
+    arguments = ["--user", "person", "--item", "film", "--titles", str(files / "films.csv")]
+    status = try_your_own.main([str(files / "log.csv"), *arguments, "--report", str(files / name)])
+    assert status == 2 and "--report is" in capsys.readouterr().err
+    assert (files / name).read_bytes() == before
+
+
+def test_a_report_that_has_no_folder_is_refused_before_the_work(files, capsys):
+    names = ["--user", "person", "--item", "film", "--report", str(files / "no" / "r.html")]
+    assert try_your_own.main([str(files / "log.csv"), *names]) == 2
+    told = capsys.readouterr().err
+    assert "its folder does not exist" in told and "Popularity" not in told
+
+
+def test_an_unknown_group_is_shared_with_nobody():
+    from recsys_book.experiments.embedding_figures import items_explorer
+
+    generator = torch.Generator().manual_seed(0)
+    snapshots = [torch.randn(24, 4, generator=generator) for _ in range(2)]
+    items = own_log.ItemVectors(
+        snapshots, list(range(24)), [f"t{i}" for i in range(24)], list(range(1, 25))
+    )
+    for unknown in ("", "|", " "):
+        assert "purity" not in items_explorer(items, [unknown] * 24).captions[0]
+    half = items_explorer(items, ["", "A|"] * 12).captions[0]
+    assert "random pairs 0.24" in half  # 12 · 11 of 24 · 23 pairs
+    spaced = items_explorer(items, ["A | B", "B|C "] * 12)
+    assert "random pairs 1.00" in spaced.captions[0]
+    assert spaced.details[0] == "A, B, 1 interactions"
 
 
 def test_rare_groups_are_put_together():

@@ -29,6 +29,11 @@ class Interval:
     high: float
     n: int
 
+    def text(self, digits: int = 3, sign: str = "") -> str:
+        """Mean (low to high), for tables; `sign="+"` writes a plus before what is above 0."""
+        show = lambda value: f"{value:{sign}.{digits}f}".replace("-", "−")
+        return f"{show(self.mean)} ({show(self.low)} to {show(self.high)})"
+
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Mean and t-interval over seeds.

@@ -72,6 +72,8 @@ def set_rows(table: nn.Embedding, rows: Tensor, vectors: Tensor) -> None:
     Raises:
         ValueError: a row out of range or twice, the padding row, a shape that does not fit, NaN.
     """
+    if rows.dim() != 1:
+        raise ValueError(f"rows has shape {tuple(rows.shape)}; it must be [R]")
     check_ids("rows", rows, table.num_embeddings)
     if len(rows.unique()) < len(rows):
         raise ValueError(f"rows has {len(rows)} entries, some of them twice; which one would count")
@@ -82,9 +84,10 @@ def set_rows(table: nn.Embedding, rows: Tensor, vectors: Tensor) -> None:
             f"vectors has shape {tuple(vectors.shape)}; "
             f"it must be {(len(rows), table.embedding_dim)}"
         )
+    vectors = vectors.to(table.weight.dtype)
     check_finite("vectors", vectors)
     with torch.no_grad():
-        table.weight[rows] = vectors.to(table.weight.dtype)
+        table.weight[rows] = vectors
 
 
 # ---------------------------------------------------------------- hashing
@@ -108,12 +111,16 @@ def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
     check_positive("n_buckets", n_buckets)
     if n_buckets != int(n_buckets):
         raise ValueError(f"n_buckets is {n_buckets}; it must be a whole number")
-    if not isinstance(ids, Tensor) and np.asarray(ids).dtype.kind in "iu":
-        ids = torch.from_numpy(np.asarray(ids, dtype=np.int64))
     if not isinstance(ids, Tensor):
-        # pandas' hash of strings is the same in every process; Python's own is salted.
-        words = pd.util.hash_array(np.asarray([str(i) for i in ids], dtype=object))
-        ids = torch.from_numpy(words.astype(np.uint64).view(np.int64))
+        listed = [] if isinstance(ids, str) else list(ids)
+        if listed and all(isinstance(i, str) for i in listed):
+            # pandas' hash of strings is the same in every process; Python's own is salted.
+            words = pd.util.hash_array(np.asarray(listed, dtype=object))
+            ids = torch.from_numpy(words.astype(np.uint64).view(np.int64))
+        elif listed and np.asarray(ids).dtype.kind in "iu":
+            ids = torch.from_numpy(np.asarray(ids).astype(np.int64))
+        else:
+            raise ValueError(f"ids is {ids!r:.60}; it must be a list of whole numbers, or of words")
     if ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8):
         raise ValueError(f"ids has dtype {ids.dtype}; it must be whole numbers, or words")
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is what is meant
@@ -223,6 +230,8 @@ def nearest(
     if not vectors.is_floating_point():
         raise ValueError(f"vectors has dtype {vectors.dtype}; it must be floating point")
     vectors = vectors.detach()
+    if vectors.dtype in (torch.float16, torch.bfloat16):
+        vectors = vectors.float()
     check_finite("vectors", vectors)
     check_positive("k", k)
     if k != int(k):
@@ -233,10 +242,11 @@ def nearest(
     if k >= n_candidates:
         raise ValueError(f"k is {k} with {n_candidates} candidates; it must be below")
     if by == "cosine":
-        vectors = F.normalize(vectors)
+        vectors = _directions(vectors)
     rows, values = [], []
     for some in torch.arange(len(vectors), device=vectors.device).split(batch_size):
         like = vectors[some] @ vectors.T  # [B, N]
+        check_finite("products of vectors", like)
         like[torch.arange(len(some), device=like.device), some] = -torch.inf  # not itself
         if among is not None:
             like[:, ~among] = -torch.inf
@@ -244,6 +254,12 @@ def nearest(
         rows.append(top.indices)
         values.append(top.values)
     return torch.cat(rows), torch.cat(values)
+
+
+def _directions(vectors: Tensor) -> Tensor:
+    """Rows scaled to length 1, at any scale; zeros stay zeros."""
+    largest = vectors.abs().amax(dim=1, keepdim=True)
+    return F.normalize(vectors / torch.where(largest > 0, largest, 1))
 
 
 # ---------------------------------------------------------------- vectors for the new

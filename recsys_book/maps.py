@@ -18,7 +18,7 @@ from sklearn import manifold
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_positive
+from recsys_book.checks import check_finite, check_ids, check_positive
 
 #: How a map goes on from its successor: fewer steps, from half its size (so that points can pass
 #: each other), and without the early exaggeration that would scramble the places it starts from.
@@ -60,6 +60,8 @@ def epoch_maps(
                 f"each must be [{len(snapshots[0])}, D] (D may change)"
             )
         check_finite("snapshots", snapshot)
+        if snapshot.shape[1] < 2:
+            raise ValueError("snapshots contains D = 1; a map needs two dimensions or more")
         if bool((snapshot == snapshot[:1]).all()):
             raise ValueError("snapshots contains points that are all the same; no map tells them")
     if not 0 < perplexity < len(snapshots[0]):
@@ -73,7 +75,10 @@ def epoch_maps(
         moment, round_began = left.pop(), time.perf_counter()
         more = {} if isinstance(start, str) else GOING_ON
         tsne = manifold.TSNE(perplexity=perplexity, init=start, random_state=seed, **more)
-        maps[moment] = tsne.fit_transform(snapshots[moment].detach().double().numpy())
+        points = snapshots[moment].detach().double()
+        points = points - points.mean(0)
+        points = points / points.abs().max()  # t-SNE fails at extreme scales, and needs none
+        maps[moment] = tsne.fit_transform(points.numpy())
         start = SHRINK * maps[moment]
         if seconds is not None:
             now = time.perf_counter()
@@ -119,8 +124,12 @@ def purity(neighbours: Tensor, labels: Tensor) -> float:
         neighbours: `[n, k]` rows of the neighbours, the point itself not among them.
         labels: as in `neighbour_purity`.
     """
-    if len(neighbours) != len(labels):
-        raise ValueError(f"labels has {len(labels)} rows for {len(neighbours)} points")
+    if neighbours.dim() != 2 or neighbours.shape[1] < 1 or len(neighbours) != len(labels):
+        raise ValueError(
+            f"neighbours has shape {tuple(neighbours.shape)}, labels has {len(labels)} rows; "
+            f"neighbours must be [{len(labels)}, k] with k >= 1"
+        )
+    check_ids("neighbours", neighbours, len(labels))
     return float(_agree(labels, torch.arange(len(labels))[:, None], neighbours).mean())
 
 
@@ -153,6 +162,9 @@ def trustworthiness(points: Tensor, flat: np.ndarray, k: int = 10) -> float:
     """
     if np.shape(flat) != (len(points), 2):
         raise ValueError(f"flat has shape {np.shape(flat)}; it must be {(len(points), 2)}")
+    if k != int(k) or not 1 <= k < len(points) / 2:
+        raise ValueError(f"k is {k} for {len(points)} points; it must be whole, below half of them")
+    check_finite("points", points)
     points = points.detach().double().numpy()
     return float(manifold.trustworthiness(points, flat, n_neighbors=k))
 
@@ -173,8 +185,10 @@ def matched_purity(
         seed: of the draw.
     """
     n = len(popularity)
-    if len(neighbours) != n:
-        raise ValueError(f"popularity has {n} entries for {len(neighbours)} points")
+    if popularity.dim() != 1 or neighbours.dim() != 2 or len(neighbours) != n:
+        raise ValueError(f"popularity has {n} entries for {len(neighbours)} points, or not [n]")
+    check_finite("popularity", popularity.double())
+    check_ids("neighbours", neighbours, n)
     check_positive("window", window)
     if 2 * window >= n:
         raise ValueError(f"window is {window} for {n} items; twice the window must be below")

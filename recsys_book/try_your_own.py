@@ -12,14 +12,13 @@ import base64
 import html
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from recsys_book import plots
-from recsys_book.claims import Interval
 from recsys_book.data import Interactions
 from recsys_book.data.frames import read_csv
 from recsys_book.experiments.embedding_figures import items_explorer
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if log.rating is None:
                 raise ValueError("--min-rating needs --rating, the name of the ratings' column")
             log = log[log.rating >= options.min_rating]
-        titles, groups = _titles(options, sep)
+        titles, groups = _titles(options, sep, log.item_vocabulary.names.tolist())
         trial = try_log(
             log, core=options.core, k=options.k, seed=options.seed,
             title=lambda item: titles.get(item, str(item)),
@@ -99,8 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _titles(options: argparse.Namespace, sep: str) -> tuple[dict, dict | None]:
-    """Item id → title, and item id → group where a column for it is named."""
+def _titles(options: argparse.Namespace, sep: str, known: list) -> tuple[dict, dict | None]:
+    """Item id → title, and item id → group where a column for it is named.
+
+    Args:
+        options: of the command.
+        sep: of the file's columns.
+        known: the log's item ids.
+    """
     if options.titles is None:
         if options.titles_group is not None:
             raise ValueError("--titles-group needs --titles, the file that has the column")
@@ -109,19 +114,41 @@ def _titles(options: argparse.Namespace, sep: str) -> tuple[dict, dict | None]:
     columns = {"--titles-item": item, "--titles-title": title}
     if options.titles_group is not None:
         columns["--titles-group"] = options.titles_group
-    frame = read_csv(options.titles, columns, sep=sep, encoding=options.encoding)
-    ids = frame[item].tolist()
+    # As text, or pandas would make 7 of "007" and nothing of a film called "NA".
+    frame = read_csv(options.titles, columns, sep=sep, encoding=options.encoding, as_text=True)
+    ids = [_like(known, text) for text in frame[item]]
+    names = {name: frame[column].str.split().str.join(" ") for name, column in columns.items()}
+    titles = _by_id(ids, names["--titles-title"], title)
+    if not set(ids) & set(known):
+        raise ValueError(
+            f"--titles: none of its ids (such as {frame[item].iloc[0]!r}) is in the log "
+            f"(such as {known[0]!r}); is --titles-item {item!r} the right column?"
+            if len(frame)
+            else f"--titles: {options.titles} has no rows"
+        )
     # An item without a title goes by its id.
-    named = zip(ids, frame[title], strict=True)
-    titles = {i: str(t) for i, t in named if pd.notna(t) and str(t).strip()}
+    titles = {i: text for i, text in titles.items() if text}
     if options.titles_group is None:
         return titles, None
-    return titles, dict(zip(ids, frame[options.titles_group].fillna("").astype(str), strict=True))
+    return titles, _by_id(ids, names["--titles-group"], options.titles_group)
 
 
-def _shown(interval: Interval, sign: str = "") -> str:
-    show = lambda value: f"{value:{sign}.3f}".replace("-", "−")
-    return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
+def _like(known: list, text: str) -> object:
+    """An id as the log has it: a number where the log's ids are numbers."""
+    try:
+        return type(known[0])(text)
+    except ValueError:
+        return text
+
+
+def _by_id(ids: list, texts: Iterable[str], column: str) -> dict:
+    found: dict = {}
+    for i, text in zip(ids, texts, strict=True):
+        if found.setdefault(i, text) != text:
+            raise ValueError(
+                f"--titles has item {i!r} twice, with {found[i]!r} and {text!r} in {column!r}"
+            )
+    return found
 
 
 def table(trial: Trial) -> pd.DataFrame:
@@ -130,10 +157,10 @@ def table(trial: Trial) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": [row.model for row in trial.rows],
-            f"HR@{k}": [_shown(row.hit_rate) for row in trial.rows],
-            f"NDCG@{k}": [_shown(row.ndcg) for row in trial.rows],
+            f"HR@{k}": [row.hit_rate.text() for row in trial.rows],
+            f"NDCG@{k}": [row.ndcg.text() for row in trial.rows],
             "NDCG above popularity": [
-                "" if row.model == "Popularity" else _shown(row.above_popularity, "+")
+                "" if row.model == "Popularity" else row.above_popularity.text(sign="+")
                 for row in trial.rows
             ],
             "chosen on validation": [

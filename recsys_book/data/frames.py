@@ -16,7 +16,12 @@ from torch import Tensor
 
 
 def read_csv(
-    path: str | PathLike, columns: Mapping[str, str | None], *, sep: str, encoding: str
+    path: str | PathLike,
+    columns: Mapping[str, str | None],
+    *,
+    sep: str,
+    encoding: str,
+    as_text: bool = False,
 ) -> pd.DataFrame:
     """The named columns of a file with one header line.
 
@@ -25,6 +30,8 @@ def read_csv(
         columns: argument → name of its column; None for those not asked for.
         sep: separator.
         encoding: of the text.
+        as_text: read every value as it stands there, "007" and "NA" too; nothing is missing then,
+            only "".
 
     Raises:
         ValueError: another encoding or separator, a missing column, an empty or ragged file.
@@ -38,6 +45,8 @@ def read_csv(
         header = pd.read_csv(path, encoding=codec, nrows=0, **how)
         check_columns(header, columns, path, sep, allow_empty=True)
         # All columns are read: with some left out pandas would not see that a row has one too many.
+        if as_text:
+            how |= {"dtype": str, "keep_default_na": False}
         return pd.read_csv(path, encoding=codec, **how)[wanted]
     except UnicodeError as error:
         raise ValueError(

@@ -372,12 +372,6 @@ def _figure_of(name: str, points: np.ndarray, group: np.ndarray) -> float:
     return float(spread[1] / spread[0])
 
 
-def shown(interval: Interval, digits: int = 3) -> str:
-    """An interval as text: mean (low to high)."""
-    show = lambda value: f"{value:.{digits}f}".replace("-", "−")
-    return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
-
-
 def with_intervals(rows: Sequence[Mapping[str, float]], digits: int = 2) -> pd.Series:
     """Mean and 95 % t-interval of each figure over seeds, as text.
 
@@ -386,7 +380,7 @@ def with_intervals(rows: Sequence[Mapping[str, float]], digits: int = 2) -> pd.S
         digits: decimals.
     """
     return pd.Series(
-        {name: shown(t_interval([row[name] for row in rows]), digits) for name in rows[0]}
+        {name: t_interval([row[name] for row in rows]).text(digits) for name in rows[0]}
     )
 
 
@@ -572,8 +566,7 @@ def items_explorer(
     Args:
         items: see `own_log.Trial`.
         groups: the kind of each item, "" where it is not known; several are joined by |. Colours
-            take the first, purity is about sharing any. An item of no known kind
-            shares it with nobody.
+            take the first, purity is about sharing any; nothing is shared with an unknown kind.
         seconds: for the maps.
     """
     epochs = [e for e in range(len(items.snapshots)) if e in SHOWN_EPOCHS]

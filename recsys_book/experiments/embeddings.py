@@ -18,6 +18,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from scipy.stats import rankdata, spearmanr
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -153,9 +154,7 @@ def with_and_without(log: Interactions, labels: Tensor, seed: int, **options) ->
 
 def rank_of_popularity(counts: Tensor) -> Tensor:
     """`[N]` from 0, the rarest, to 1, the most popular; equals share the mean of their places."""
-    _, inverse, size = counts.unique(return_inverse=True, return_counts=True)
-    middle = size.cumsum(0).double() - (size.double() + 1) / 2
-    return (middle / max(len(counts) - 1, 1))[inverse]
+    return torch.from_numpy((rankdata(counts.numpy()) - 1) / max(len(counts) - 1, 1))
 
 
 def most_popular(counts: Tensor, n: int) -> Tensor:
@@ -206,8 +205,8 @@ def length_and_popularity(vectors: Tensor, counts: Tensor) -> dict[str, float]:
         of all places in those lists that the fiftieth part of films found most often holds.
     """
     rank = rank_of_popularity(counts)
-    length = rank_of_popularity(vectors.norm(dim=1))
-    found = {"correlation": float(np.corrcoef(length.numpy(), rank.numpy())[0, 1])}
+    length = vectors.norm(dim=1).numpy()
+    found = {"correlation": float(spearmanr(length, counts.numpy()).statistic)}
     for by in ("cosine", "dot product"):
         neighbours, _ = nearest(vectors, 10, by=by)
         found[by] = float(rank[neighbours].mean())
@@ -298,7 +297,6 @@ class Judge:
         validate: `validate(model)`, NDCG@10 on what was held out to choose by.
         test: `test(score)`, NDCG@10 on the test, for `score(users) -> [U, N]`.
         popularity: the same of popularity.
-        ceiling: the same of the oracle (1), or None where nobody knows.
     """
 
     train: Interactions
@@ -306,7 +304,6 @@ class Judge:
     validate: Callable[[nn.Module], float]
     test: Callable[[Callable], float]
     popularity: float
-    ceiling: float | None
 
 
 def judge_world(world: World, n_users: int = 1_000) -> Judge:
@@ -325,7 +322,6 @@ def judge_world(world: World, n_users: int = 1_000) -> Judge:
         lambda model: float(full_catalogue(model.score, held, train).ndcg.mean()),
         lambda score: oracle_ndcg(ranking, score),
         oracle_ndcg(ranking, Popularity(refit).score),
-        1.0,
     )
 
 
@@ -340,7 +336,6 @@ def judge_films(films: MovieLens, seed: int = 0) -> Judge:
         lambda model: ndcg(model.score, split.validation, split.train),
         test,
         test(Popularity(split.train_and_validation).score),
-        None,
     )
 
 

@@ -14,6 +14,7 @@ from recsys_book.claims import Interval, bootstrap_interval
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.splits import Split, k_core, leave_any_out, leave_last_out
 from recsys_book.evaluate import RankingReport, full_catalogue
+from recsys_book.experiments.embeddings import most_popular
 from recsys_book.experiments.implicit import train_implicit
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
@@ -220,8 +221,7 @@ def _refit(name, settings, known: Interactions, seed: int, vectors: list[Tensor]
 def _mapped(known: Interactions) -> Tensor:
     """Rows of the items met most often, in the order of the catalogue."""
     counts = known.item_counts()
-    n = min(MAX_MAPPED, int((counts > 0).sum()))
-    return counts.argsort(descending=True, stable=True)[:n].sort().values
+    return most_popular(counts, min(MAX_MAPPED, int((counts > 0).sum())))
 
 
 def _item_vectors(known: Interactions, vectors: list[Tensor], title) -> ItemVectors | None:

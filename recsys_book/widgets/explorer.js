@@ -68,7 +68,7 @@ class MapPicture {
     this.size = 0;
     this.cursor = -1; // under the pointer or the arrow keys
     this.pinned = -1;
-    this.matches = new Set();
+    this.matches = null; // what a search found; null when nothing is searched for
     this.only = -1; // one category alone, or all
     this.frame = 0;
     this.sprites = new Map();
@@ -107,7 +107,8 @@ class MapPicture {
 
   radius() {
     const r = this.points.n > 2000 ? 2.6 : this.points.n > 600 ? 3.6 : 4.6;
-    return r * Math.min(2, Math.sqrt(this.view.k)) * (this.size < 400 ? 0.8 : 1);
+    const exact = r * Math.min(2, Math.sqrt(this.view.k)) * (this.size < 400 ? 0.8 : 1);
+    return Math.round(4 * exact) / 4; // few sizes, so that few sprites are made while zooming
   }
 
   faded(i) {
@@ -170,7 +171,7 @@ class MapPicture {
     const r = this.radius(), n = this.points.n;
     const shown = this.shown();
     const near = shown >= 0 ? this.points.near(this.model.get("measure"), this.model.get("index"), shown) : [];
-    const searching = this.matches.size > 0;
+    const searching = this.matches !== null;
     const blit = (i, alpha) => {
       const [x, y] = this.pixel(i);
       if (x < -9 || y < -9 || x > size + 9 || y > size + 9) return;
@@ -205,7 +206,7 @@ class MapPicture {
       });
       blit(shown, 1);
     }
-    if (this.matches.size && this.matches.size <= 40)
+    if (searching && this.matches.size <= 40)
       for (const i of this.matches) this.ring(c, i, r + 3, 1.5);
     if (this.pinned >= 0) this.ring(c, this.pinned, r + 4.5, 2.5);
     for (const i of new Set([this.pinned, this.cursor])) if (i >= 0) this.tag(c, i, r);
@@ -226,8 +227,7 @@ class MapPicture {
     const [x, y] = this.pixel(i);
     c.font = "600 13px system-ui, sans-serif";
     c.textBaseline = "middle";
-    let text = this.points.titles[i];
-    while (text.length > 4 && c.measureText(text).width > this.size - 24) text = `${text.slice(0, -2)}…`;
+    const text = this.cut(c, this.points.titles[i]);
     const wide = c.measureText(text).width + 12;
     const left = Math.max(2, Math.min(this.size - wide - 2, x - wide / 2));
     const top = y - r - 28 < 2 ? y + r + 6 : y - r - 28;
@@ -244,6 +244,17 @@ class MapPicture {
     c.fillText(text, left + 6, top + 11.5);
   }
 
+  // A title as long as there is room for, cut between letters.
+  cut(c, title) {
+    const room = this.size - 24;
+    if (c.measureText(title).width <= room) return title;
+    const letters = Array.from(title);
+    let keep = Math.floor((letters.length * room) / c.measureText(title).width);
+    const shorter = () => `${letters.slice(0, keep).join("")}…`;
+    while (keep > 1 && c.measureText(shorter()).width > room) keep -= 1;
+    return shorter();
+  }
+
   // Black or white, whichever the ink is not.
   paper() {
     const [r, g, b] = (this.ink.match(/[\d.]+/g) || [0, 0, 0]).map(Number);
@@ -254,18 +265,19 @@ class MapPicture {
     return this.pinned >= 0 ? this.pinned : this.cursor;
   }
 
-  find(x, y, within) {
-    let best = -1, least = within * within;
+  // The nearest point; of several at one place, the one after `last`.
+  find(x, y, within, last = -1) {
+    let best = [], least = within * within;
     for (let i = 0; i < this.points.n; i++) {
       if (this.faded(i)) continue;
       const [px, py] = this.pixel(i);
       const d = (px - x) ** 2 + (py - y) ** 2;
-      if (d <= least) {
-        least = d;
-        best = i;
-      }
+      if (d > least) continue;
+      if (d < least) best = [];
+      least = d;
+      best.push(i);
     }
-    return best;
+    return best.length ? best[(best.indexOf(last) + 1) % best.length] : -1;
   }
 
   // The nearest point that lies in a direction, for the arrow keys.
@@ -277,7 +289,9 @@ class MapPicture {
       if (i === from || this.faded(i)) continue;
       const [px, py] = this.pixel(i);
       const along = (px - x) * dx + (py - y) * dy, across = Math.abs((px - x) * dy) + Math.abs((py - y) * dx);
-      if (along <= 0 || across > along) continue;
+      // Points at the very same place follow each other, right and down upwards, else downwards.
+      const same = along === 0 && across === 0 && (dx + dy > 0 ? i > from : i < from);
+      if (!same && (along <= 0 || across > along)) continue;
       const far = along + 2 * across;
       if (far < least) {
         least = far;
@@ -349,6 +363,7 @@ function searchBox(id, noun, titles, { typed, chosen }) {
   };
   const take = (point) => {
     input.value = titles[point];
+    found = [];
     close();
     chosen(point);
   };
@@ -370,9 +385,9 @@ function searchBox(id, noun, titles, { typed, chosen }) {
   input.addEventListener("input", look);
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" && found.length) {
+    if (event.key === "ArrowDown") {
       if (list.hidden) look();
-      mark((active + 1) % found.length);
+      if (found.length) mark((active + 1) % found.length);
     } else if (event.key === "ArrowUp" && found.length) mark((active - 1 + found.length) % found.length);
     else if (event.key === "Enter" && found.length) take(found[Math.max(0, active)]);
     else if (event.key === "Escape") {
@@ -414,7 +429,7 @@ function render({ model, el }) {
   const say = (text) => { spoken.textContent = text; };
 
   // ---- what is told about a point
-  const number = (value) => value.toFixed(2).replace("-", "−");
+  const number = (value) => value.toFixed(points.measures[model.get("measure")].decimals).replace("-", "−");
   const told = (point) => {
     const measure = points.measures[model.get("measure")];
     const near = points.near(model.get("measure"), model.get("index"), point);
@@ -422,6 +437,14 @@ function render({ model, el }) {
     return `${points.titles[point]}. ${details[point]}. Nearest by ${measure.name}: ${list}.`;
   };
   const fill = () => {
+    // Who stood on a button of the panel stands on the one in its place afterwards.
+    const stood = [...panel.querySelectorAll("button")].indexOf(document.activeElement);
+    refill();
+    if (stood < 0) return;
+    const buttons = panel.querySelectorAll("button");
+    (buttons[Math.min(stood, buttons.length - 1)] || picture.canvas).focus();
+  };
+  const refill = () => {
     const point = picture.shown();
     if (point < 0) {
       panel.replaceChildren(element("p", { class: "rb-hint" }, [
@@ -478,17 +501,22 @@ function render({ model, el }) {
   });
   const search = searchBox(`${id}-search`, noun, points.titles, {
     typed: (all, wanted) => {
-      picture.matches = new Set(all);
+      picture.matches = wanted ? new Set(all) : null;
       picture.draw();
       if (wanted) say(`${all.length} ${noun}s match`);
     },
     chosen: (point) => {
-      picture.matches = new Set();
+      picture.matches = null;
       pin(point);
     },
   });
-  const choices = (name, labels, what) => labels.length < 2 ? [] :
-    control({ name, labels, select: true }, model.get(what), `${id}-${what}`, (i) => set(what, i)).nodes;
+  const chosen = {}; // what puts each select where the model stands
+  const choices = (name, labels, what) => {
+    if (labels.length < 2) return [];
+    const made = control({ name, labels, select: true }, model.get(what), `${id}-${what}`, (i) => set(what, i));
+    chosen[what] = made.set;
+    return made.nodes;
+  };
 
   const drawLegend = () => {
     const colouring = model.get("colourings")[model.get("colouring")];
@@ -513,18 +541,21 @@ function render({ model, el }) {
 
   // ---- pointer, wheel, keys
   const canvas = picture.canvas, pointers = new Map();
-  let moved = 0;
+  let moved = 0, fingers = 0; // since the first pointer went down
   const spot = (event) => {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    if (pointers.size === 0) moved = fingers = 0;
     pointers.set(event.pointerId, spot(event));
-    moved = 0;
+    fingers = Math.max(fingers, pointers.size);
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
     const [x, y] = spot(event);
+    if (event.buttons === 0) pointers.delete(event.pointerId); // let go where we could not see it
     const before = pointers.get(event.pointerId);
     if (!before) return look(picture.find(x, y, NEAR), false);
     moved += Math.abs(x - before[0]) + Math.abs(y - before[1]);
@@ -537,14 +568,15 @@ function render({ model, el }) {
   });
   const lifted = (event) => {
     const was = pointers.delete(event.pointerId);
-    if (!was || event.type === "pointercancel" || moved > 4) return;
+    if (!was || event.type !== "pointerup" || moved > 4 || fingers > 1) return;
     const [x, y] = spot(event);
-    const point = picture.find(x, y, event.pointerType === "touch" ? 22 : NEAR);
+    const point = picture.find(x, y, event.pointerType === "touch" ? 22 : NEAR, picture.pinned);
     if (point >= 0) pin(point);
     else unpin();
   };
   canvas.addEventListener("pointerup", lifted);
   canvas.addEventListener("pointercancel", lifted);
+  canvas.addEventListener("lostpointercapture", lifted);
   canvas.addEventListener("pointerleave", () => look(-1, false));
   canvas.addEventListener("wheel", (event) => {
     // A page that scrolls must go on scrolling: the wheel is ours once the map has been clicked.
@@ -625,10 +657,12 @@ function render({ model, el }) {
   };
   const onColouring = () => {
     picture.only = -1;
+    if (chosen.colouring) chosen.colouring(model.get("colouring"));
     drawLegend();
     picture.draw();
   };
   const onMeasure = () => {
+    if (chosen.measure) chosen.measure(model.get("measure"));
     picture.draw();
     fill();
     if (picture.shown() >= 0) say(told(picture.shown()));

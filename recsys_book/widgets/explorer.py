@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,7 @@ import matplotlib
 import numpy as np
 import torch
 import traitlets
+from scipy.stats import rankdata
 from torch import Tensor
 
 from recsys_book.embeddings import nearest
@@ -112,7 +114,9 @@ class EmbeddingExplorer(anywidget.AnyWidget):
             ValueError: numbers of things that do not fit, NaN, an empty title, too many points or
                 categories, an unknown measure.
         """
-        n, moments = len(titles), len(snapshots)
+        n, moments, measures = len(titles), len(snapshots), list(measures)
+        if not title.strip():
+            raise ValueError("title is empty; say what the widget shows")
         _check_sizes(snapshots, maps, titles, epochs, details, captions, alts, k)
         if not colourings:
             raise ValueError("colourings is empty; points need something to be coloured by")
@@ -139,7 +143,7 @@ class EmbeddingExplorer(anywidget.AnyWidget):
             colours=b"".join(values for values, _ in colours),
             colourings=[about for _, about in colours],
             palette=COLOURS,
-            titles=list(titles),
+            titles=[" ".join(text.split()) for text in titles],  # as a text field would hold them
             details=list(details) or [""] * n,
             axis={"name": axis, "labels": [str(label) for label in epochs], "select": False},
             captions=captions,
@@ -148,6 +152,20 @@ class EmbeddingExplorer(anywidget.AnyWidget):
             noun=noun,
             index=start % moments,
         )
+
+    @traitlets.validate("index", "selected", "colouring", "measure")
+    def _in_range(self, proposal: dict) -> int:
+        name, value = proposal["trait"].name, proposal["value"]
+        ends = {
+            "index": (0, len(self.axis.get("labels", ""))),
+            "selected": (-1, len(self.titles)),
+            "colouring": (0, len(self.colourings)),
+            "measure": (0, len(self.measures)),
+        }
+        low, end = ends[name]
+        if not low <= value < end:
+            raise ValueError(f"{name} is {value}; it must be {low} to {end - 1}")
+        return value
 
     @property
     def payload(self) -> int:
@@ -239,7 +257,11 @@ def _neighbours(snapshots, name: str, k: int) -> tuple[bytes, bytes, dict]:
     values = shown(torch.stack([values for _, values in found]).double().numpy())
     low, high = float(values.min()), float(values.max())
     packed = np.round((values - low) / ((high - low) or 1.0) * 65_535).astype("<u2")
-    return rows.tobytes(), packed.tobytes(), {"name": name, "low": low, "high": high}
+    # Two decimals where two bytes can carry them, fewer where values lie far apart.
+    step = (high - low) / 65_535
+    decimals = 2 if step <= 0.01 else max(0, math.floor(-math.log10(step)))
+    about = {"name": name, "low": low, "high": high, "decimals": decimals}
+    return rows.tobytes(), packed.tobytes(), about
 
 
 def _colours(name: str, values: Sequence, n: int) -> tuple[bytes, dict]:
@@ -261,16 +283,18 @@ def _colours(name: str, values: Sequence, n: int) -> tuple[bytes, dict]:
         codes = np.array([labels.index(value) for value in values], dtype=np.uint8)
         return codes.tobytes(), {"name": name, "kind": "category", "labels": labels}
     numbers = np.asarray(values, dtype=float)
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"colourings[{name!r}] contains NaN or an infinity")
+    if numbers.shape != (n,) or not np.isfinite(numbers).all():
+        raise ValueError(f"colourings[{name!r}] must hold {n} finite numbers")
     # By place in the order: popularity has so long a tail that a scale would show two colours.
-    place = np.searchsorted(np.sort(numbers), numbers, side="left") / max(n - 1, 1)
+    place = rankdata(numbers)
+    place = (place - place.min()) / ((place.max() - place.min()) or 1.0)
+    shown = lambda value: f"{value:,.0f}" if (numbers % 1 == 0).all() else f"{value:,.3g}"
     ramp = matplotlib.colormaps["cividis"](np.linspace(0, 1, 16))
     about = {
         "name": name,
         "kind": "number",
-        "low": f"lowest ({numbers.min():,.0f})",
-        "high": f"highest ({numbers.max():,.0f})",
+        "low": f"lowest ({shown(numbers.min())})",
+        "high": f"highest ({shown(numbers.max())})",
         "ramp": [matplotlib.colors.to_hex(colour) for colour in ramp],
     }
     return np.round(place * 255).astype(np.uint8).tobytes(), about

@@ -82,8 +82,16 @@ def test_a_click_pins_and_the_pin_outlives_the_mouse(explorer):
     first = neighbours(widget)[0][0]
     widget.locator(".rb-panel li button").first.click()  # a neighbour can be gone to
     assert name(widget) == first
+    second = widget.locator(".rb-panel li button").nth(1)
+    second.focus()
+    page.keyboard.press("Enter")  # by keyboard the place in the list is kept
+    assert (
+        widget.locator(".rb-panel li button").nth(1).evaluate("b => b === document.activeElement")
+    )
     widget.get_by_role("button", name="Unpin").click()
     assert widget.locator(".rb-unpin").count() == 0 and spoken(widget) == "Unpinned."
+    page.mouse.click(x, y, button="right")
+    assert widget.locator(".rb-unpin").count() == 0  # only the first button pins
 
 
 def test_everything_by_keyboard_alone(explorer):
@@ -123,10 +131,14 @@ def test_search_finds_by_part_of_a_title_and_pins(explorer):
     page.keyboard.press("Enter")
     assert name(widget) == wanted == box.input_value()
     assert not widget.get_by_role("listbox").is_visible()
+    page.keyboard.press("Enter")  # nothing is open any more: the pin stays
+    assert name(widget) == wanted == box.input_value()
+    found = widget.evaluate(PICTURE)
     box.fill("no such film")
     assert options.count() == 0 and spoken(widget).startswith("0 films match")
+    assert widget.evaluate(PICTURE) != found  # all points fade
     page.keyboard.press("Escape")
-    assert box.input_value() == ""
+    assert box.input_value() == "" and widget.evaluate(PICTURE) == found
 
 
 def test_epochs_move_the_points_their_neighbours_and_the_numbers(explorer):
@@ -243,6 +255,32 @@ def test_playing_a_thousand_films_is_fluent(explorer):
     print(f"median {1000 / median:.0f} frames a second")
     # 60 on an idle machine (benchmarks/explorer_fps.py); half of that on a busy one.
     assert median < 34
+
+
+def test_points_at_one_place_can_all_be_reached(browser, tmp_path):
+    flat = np.random.RandomState(0).randn(12, 2)
+    flat[3] = flat[5] = flat[0]
+    snapshots = [torch.randn(12, 3, generator=torch.Generator().manual_seed(e)) for e in (0, 1)]
+    widget = EmbeddingExplorer.from_vectors(
+        snapshots, [flat, flat], [f"point {i}" for i in range(12)], title="Points", epochs=[0, 1],
+        colourings={"kind": ["a"] * 12}, k=3,
+    )  # fmt: skip
+    path = tmp_path / "two.html"  # two on one page, too
+    path.write_text(f"<!doctype html><html lang='en'>{widget.to_html()}{widget.to_html()}</html>")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    assert page.locator(".rb-explorer").count() == 2
+    shown = page.locator(".rb-explorer").nth(1)
+    shown.locator(".rb-search").fill("point 0")
+    page.keyboard.press("Enter")
+    canvas(shown).focus()
+    seen = []
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        seen.append(name(shown))
+    assert seen == ["point 3", "point 5"]
+    page.close()
 
 
 def test_the_plain_file_works_with_nothing_behind_it(browser, tmp_path):

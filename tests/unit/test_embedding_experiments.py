@@ -106,7 +106,7 @@ def test_choosing_lets_validation_decide_and_never_sees_the_test(world):
     asked = []
     fake = lab.Judge(
         judge.train, judge.refit, judge.validate, lambda score: asked.append(score),
-        judge.popularity, 1.0,
+        judge.popularity,
     )  # fmt: skip
     chosen = lab.choose(fake, 2, epochs=2)
     assert set(chosen) == set(lab.WAYS) and not asked

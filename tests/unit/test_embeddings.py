@@ -211,6 +211,11 @@ def test_content_foretells_what_content_decides():
             "categories contains -1",
         ),
         (lambda: share_colliding(torch.zeros(0).long()), "buckets is empty"),
+        (lambda: hash_ids([1.0, 2.0], 10), "ids is"),
+        (lambda: hash_ids([1, "a"], 10), "ids is"),
+        (lambda: hash_ids("abc", 10), "ids is"),
+        (lambda: set_rows(torch.nn.Embedding(4, 2), torch.tensor([[0, 1]]), vectors(2, 2)), "rows"),
+        (lambda: nearest(vectors() * 1e30, 2, by="dot product"), "products of vectors"),
         (lambda: HashedEmbedding(5, 2, n_hashes=1.5), "n_hashes is 1.5"),
     ],
 )
@@ -229,3 +234,13 @@ def test_content_foretells_vectors_of_length_one():
     v, content = vectors(6, 1), np.random.RandomState(0).rand(6, 2)
     filled = from_content(v, content, torch.arange(6) < 3)
     assert filled.shape == (6, 1) and torch.equal(filled[:3], v[:3])
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-13, 1e15, 1e30])
+def test_cosines_do_not_depend_on_the_scale(scale):
+    rows, values = nearest(vectors(), 3)
+    scaled_rows, scaled_values = nearest(vectors() * scale, 3)
+    assert torch.equal(rows, scaled_rows)
+    assert torch.allclose(values, scaled_values, atol=1e-5)
+    half = torch.zeros(4, 2).half()
+    assert torch.equal(nearest(half, 2)[1], torch.zeros(4, 2))

@@ -112,9 +112,10 @@ def test_the_plain_page_holds_everything_and_no_title_can_break_out():
         ({"colourings": {}}, "colourings is empty"),
         ({"colourings": {"genre": GENRES[1:]}}, "39 values for 40"),
         ({"colourings": {"id": TITLES}}, "40 categories"),
-        ({"colourings": {"p": [np.nan] * N}}, "NaN"),
+        ({"colourings": {"p": [np.nan] * N}}, "finite"),
         ({"colourings": {"g": ["a", 1] * 20}}, "mixes words and numbers"),
         ({"titles": [None, *TITLES[1:]]}, "empty one"),
+        ({"title": " "}, "title is empty"),
         ({"measures": ["euclid"]}, "measures is"),
         ({"k": 40}, "more than k = 40"),
         ({"start": 3}, "start is 3"),
@@ -124,3 +125,22 @@ def test_the_plain_page_holds_everything_and_no_title_can_break_out():
 def test_the_explorer_refuses_what_does_not_fit(more, message):
     with pytest.raises(ValueError, match=message):
         explorer(**more)
+
+
+def test_what_may_be_set_is_held_to_its_range():
+    widget = explorer()
+    widget.selected, widget.index, widget.colouring = N - 1, 0, 1
+    for name, bad in (("selected", N), ("selected", -2), ("index", E), ("measure", 1)):
+        with pytest.raises(ValueError, match=f"{name} is {bad}"):
+            setattr(widget, name, bad)
+    assert (widget.selected, widget.index) == (N - 1, 0)
+
+
+def test_numbers_are_shown_as_exactly_as_two_bytes_carry_them():
+    snapshots = [1_000 * s for s in parts()[0]]
+    widget = explorer(snapshots=snapshots, measures=("cosine distance", "dot product"))
+    assert [m["decimals"] for m in widget.measures] == [2, 0]
+    ramp = explorer(colourings={"stars": [3.4] * 20 + [3.49] * 20}).colourings[0]
+    assert (ramp["low"], ramp["high"]) == ("lowest (3.4)", "highest (3.49)")
+    tied = np.frombuffer(explorer(colourings={"p": [0] + [1] * (N - 1)}).colours, np.uint8)
+    assert tied[0] == 0 and (tied[1:] == 255).all()

@@ -115,6 +115,7 @@ def test_a_budget_leaves_out_epochs_and_keeps_the_first_and_the_last():
         ([torch.full((50, 2), float("nan"))], {}, "snapshots"),
         ([torch.arange(40.0).view(20, 2)], {"perplexity": 30}, "perplexity is 30 for 20 points"),
         ([torch.ones(40, 3)], {"perplexity": 5}, "all the same"),
+        ([torch.rand(40, 1)], {"perplexity": 5}, "two dimensions"),
     ],
 )
 def test_maps_refuse_what_they_cannot_lay_out(snapshots, more, message):
@@ -124,7 +125,7 @@ def test_maps_refuse_what_they_cannot_lay_out(snapshots, more, message):
 
 def test_numbers_that_do_not_fit_are_named():
     points, label = blobs(40)
-    with pytest.raises(ValueError, match="labels has 10 rows for 40"):
+    with pytest.raises(ValueError, match="labels has 10 rows"):
         maps.neighbour_purity(points, label[:10])
     with pytest.raises(ValueError, match="flat has shape"):
         maps.trustworthiness(points, np.zeros((39, 2)))
@@ -133,3 +134,23 @@ def test_numbers_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="labels has 1 rows"):
         maps.random_purity(label[:1])
     assert 0 <= maps.neighbour_purity(points.requires_grad_(), label) <= 1
+
+
+@pytest.mark.parametrize("scale", [1e-24, 1e20])
+def test_a_map_does_not_depend_on_the_scale(scale):
+    points, label = blobs(60)
+    [flat] = maps.epoch_maps([points.double() * scale], perplexity=10)
+    assert maps.neighbour_purity(torch.from_numpy(flat), label) > 0.95
+
+
+def test_neighbours_that_are_no_ids_are_refused():
+    points, label = blobs(24)
+    good = torch.zeros(24, 3).long()
+    for bad in (good - 24, good + 24, good[:, 0], good[:, :0]):
+        with pytest.raises(ValueError, match="neighbours"):
+            maps.purity(bad, label)
+    with pytest.raises(ValueError, match="popularity"):
+        maps.matched_purity(good, label, torch.full((24,), torch.nan), window=3)
+    for k in (0, 1.5, 12):
+        with pytest.raises(ValueError, match="k is"):
+            maps.trustworthiness(points, np.zeros((24, 2)), k=k)

@@ -149,6 +149,33 @@ def test_an_unknown_group_is_shared_with_nobody():
     assert spaced.details[0] == "A, B, 1 interactions"
 
 
+def test_titles_are_taken_as_they_stand(files):
+    titles = pd.DataFrame({"film": np.arange(60) + 1_000, "title": [f"{i:03}" for i in range(60)]})
+    titles.loc[0, "title"], titles.loc[1, "title"] = "NA", "null"
+    titles.to_csv(files / "numbers.csv", index=False)
+    status, report = run(files, "--titles", str(files / "numbers.csv"))
+    text = report.read_text(encoding="utf-8")
+    assert status == 0 and '"007"' in text and "7.0" not in text.split("const state")[1][:4_000]
+    assert '"NA"' in text and '"null"' in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            {"film": ["x1", "x2"], "title": ["a", "b"]},
+            "none of its ids (such as 'x1') is in the log",
+        ),
+        ({"film": [], "title": []}, "has no rows"),
+        ({"film": [1_000, 1_000], "title": ["a", "b"]}, "item 1000 twice, with 'a' and 'b'"),
+    ],
+)
+def test_titles_of_another_log_or_twice_are_refused(files, capsys, rows, message):
+    pd.DataFrame(rows).to_csv(files / "bad.csv", index=False)
+    status, _ = run(files, "--titles", str(files / "bad.csv"))
+    assert status == 2 and message in capsys.readouterr().err
+
+
 def test_rare_groups_are_put_together():
     from recsys_book.experiments.embedding_figures import frequent
 

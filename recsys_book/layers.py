@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from recsys_book.checks import check_ids, check_positive
 
@@ -68,6 +70,41 @@ def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
         )
     weight = mask.unsqueeze(-1).to(vectors.dtype)  # [B, L, 1]
     return (vectors * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def look_up(table: Tensor, ids: Tensor) -> Tensor:
+    """`table[ids]`, with a gradient that is quick where ids repeat.
+
+    In the gradient the rows of one id are summed. Sorted by id they stand side by side, and a bag
+    sum takes them in one go; PyTorch's own way on a CPU was seen to take five times as long.
+
+    Args:
+        table: `[N, D]`.
+        ids: `[...]` int64, in 0..N−1 (not checked here).
+
+    Returns:
+        `[..., D]`.
+    """
+    if table.is_cuda or not table.requires_grad:
+        return F.embedding(ids, table)
+    return _LookUp.apply(table, ids)
+
+
+class _LookUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, table: Tensor, ids: Tensor) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.n = len(table)
+        return F.embedding(ids, table)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (ids,) = ctx.saved_tensors
+        place = ids.flatten().argsort()
+        count = torch.bincount(ids.flatten(), minlength=ctx.n)
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        return F.embedding_bag(place, rows, count.cumsum(0) - count, mode="sum"), None
 
 
 class FieldEmbedding(nn.Module):

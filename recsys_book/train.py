@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import math
 import os
 import time
@@ -71,7 +72,8 @@ def fit(
         seed: decides every random draw in here.
         schedules: learning-rate schedules, stepped once an epoch.
         clip_norm: limit of the gradient's norm over all parameters, or None.
-        amp: mixed precision through torch.amp; takes effect on a CUDA device only.
+        amp: mixed precision through torch.amp: float16 on a CUDA device, bfloat16 on a processor
+            that multiplies in it (`has_bfloat16`). Elsewhere it changes nothing.
         checkpoint: a file, rewritten after every epoch. When it exists, training goes on from it.
 
     Returns:
@@ -86,8 +88,10 @@ def fit(
     if max_epochs < 1 or (patience is not None and patience < 1):
         raise ValueError(f"max_epochs is {max_epochs} and patience {patience}; both must be >= 1")
     device = next(model.parameters()).device
-    amp = amp and device.type == "cuda"
-    scaler = torch.amp.GradScaler("cuda", enabled=amp)
+    amp = amp and (device.type == "cuda" or has_bfloat16())
+    half = torch.float16 if device.type == "cuda" else torch.bfloat16
+    # bfloat16 has the exponents of float32: only float16 needs its loss scaled.
+    scaler = torch.amp.GradScaler("cuda", enabled=amp and device.type == "cuda")
     stateful = [*optimizers, *schedules, scaler]
     history, best_weights = History(), copy.deepcopy(model.state_dict())
     if checkpoint is not None and Path(checkpoint).exists():
@@ -106,7 +110,7 @@ def fit(
             for batch in batches(epoch, generator):
                 for optimizer in optimizers:
                     optimizer.zero_grad()
-                with torch.autocast(device.type, enabled=amp):
+                with torch.autocast(device.type, half, enabled=amp):
                     value = loss(model, batch)
                 scaler.scale(value).backward()
                 if clip_norm is not None:
@@ -137,6 +141,26 @@ def fit(
     bar.close()
     model.load_state_dict(best_weights)
     return history
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16 itself; otherwise it would only be slower."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # newer PyTorch only
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep large pieces of memory it was given back, where it can (glibc).
+
+    Otherwise every large tensor of every step is fetched from the system anew, page by page.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # another C library: nothing to ask
+    trim_threshold, mmap_threshold = -1, -3  # as malloc.h names them
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import nn
 
 from recsys_book.data.interactions import Interactions
 from recsys_book.losses import bce
-from recsys_book.sampling import UnseenItems, with_negatives
+from recsys_book.sampling import UnseenItems, beside_negatives, with_negatives
 from recsys_book.train import History, fit
 
 DECAY = 0.8  # of the learning rate, after every epoch: late epochs settle instead of jumping
@@ -25,6 +25,9 @@ def train_implicit(
     weight_decay: float = 0.0,
     n_negatives: int = 4,
     batch_size: int = 1_024,
+    decay: float = DECAY,
+    side_by_side: bool = False,
+    amp: bool = False,
     validate: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
 ) -> History:
@@ -36,17 +39,24 @@ def train_implicit(
     Args:
         model: `model(users [B], items [B])` gives logits `[B]`; trained in place.
         train: the observed pairs, on the model's device.
-        lr: learning rate of the first epoch; it falls by a fifth after each.
+        lr: learning rate of the first epoch.
         epochs: at most.
         seed: of order and negatives.
         weight_decay: Adam's L2.
         n_negatives: per observed pair; 0 trains on the observed pairs alone.
         batch_size: observed pairs a step.
+        decay: what the learning rate is multiplied by after each epoch.
+        side_by_side: give the model users `[B, 1]` and items `[B, 1 + n]`: quicker, for models
+            whose ids may broadcast.
+        amp: see `fit`.
         validate: see `fit`.
         patience: see `fit`.
     """
     unseen = UnseenItems(train)
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=lr, weight_decay=weight_decay, fused=side_by_side
+    )
+    add_negatives = beside_negatives if side_by_side else with_negatives
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for rows in torch.randperm(len(train), generator=generator).split(batch_size):
@@ -54,16 +64,17 @@ def train_implicit(
             if n_negatives == 0:
                 yield users, items, torch.ones(len(rows), device=users.device)
             else:
-                yield with_negatives(users, items, unseen, n_negatives, generator)
+                yield add_negatives(users, items, unseen, n_negatives, generator)
 
     return fit(
         model,
         batches,
         lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
         optimizer,
-        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)],
+        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)],
         validate=validate,
         max_epochs=epochs,
         patience=patience,
         seed=seed,
+        amp=amp,
     )

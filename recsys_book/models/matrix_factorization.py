@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys_book.checks import check_ids, check_positive
+from recsys_book.layers import look_up
 
 
 class MatrixFactorization(nn.Module):
@@ -50,14 +51,17 @@ class MatrixFactorization(nn.Module):
                 nn.init.zeros_(table.weight)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Logits `[B]` for users `[B]` and items `[B]`."""
+        """Logits `[B]` for users `[B]` and items `[B]`, or of any shapes that broadcast."""
         check_ids("users", users, self.n_users)
         check_ids("items", items, self.n_items)
-        logit = torch.zeros(users.shape, device=users.device)  # [B]
+        logit = 0.0
         if self.bias is not None:
-            logit = self.bias + (self.user_bias(users) + self.item_bias(items)).squeeze(-1)
+            logit = look_up(self.user_bias.weight, users) + look_up(self.item_bias.weight, items)
+            logit = self.bias + logit.squeeze(-1)  # [B]
         if self.dim:
-            logit = logit + (self.user_vectors(users) * self.item_vectors(items)).sum(-1)
+            p = look_up(self.user_vectors.weight, users)  # [B, D]
+            q = look_up(self.item_vectors.weight, items)
+            logit = logit + (p * q).sum(-1)
         return logit
 
     def score(self, users: Tensor) -> Tensor:

@@ -2,10 +2,11 @@
 
 import argparse
 
-from recsys_book.reproduce import additive, embeddings, ladder, ladder_films, own_log, xor
+from recsys_book.reproduce import additive, embeddings, ladder, ladder_films, ncf, own_log, xor
 
 RUNS = {
-    module.NAME: module for module in (additive, embeddings, ladder, ladder_films, own_log, xor)
+    module.NAME: module
+    for module in (additive, embeddings, ladder, ladder_films, ncf, own_log, xor)
 }
 
 
@@ -14,7 +15,14 @@ def main() -> None:
         prog="python -m recsys_book.reproduce", description="Repeat a recorded run of the book."
     )
     parser.add_argument("name", choices=sorted(RUNS), help="which run")
-    RUNS[parser.parse_args().name].main()
+    parser.add_argument("--quick", action="store_true", help="a first look, where a run has one")
+    arguments = parser.parse_args()
+    run = RUNS[arguments.name]
+    if not arguments.quick:
+        return run.main()
+    if not hasattr(run, "quick"):
+        parser.error(f"{arguments.name} has no --quick")
+    run.quick()
 
 
 if __name__ == "__main__":

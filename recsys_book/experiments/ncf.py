@@ -1,0 +1,379 @@
+"""Chapter 03: GMF, MLP and NeuMF beside tuned baselines, on the paper's own split.
+
+One way of training for all (`train_implicit`: uniform negatives drawn anew every epoch, binary
+cross-entropy, Adam), one evaluator, one rule: settings and the number of epochs are chosen on the
+validation item, the model is then trained anew on training and validation pairs for that many
+epochs, and the test item is scored. What other rules would have printed is kept beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from recsys_book.data.interactions import Interactions
+from recsys_book.data.ncf_ml_1m import NCFSplit
+from recsys_book.evaluate import leave_one_out, sampled_candidates
+from recsys_book.experiments.implicit import train_implicit
+from recsys_book.losses import bce
+from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
+from recsys_book.sampling import UnseenItems, beside_negatives
+from recsys_book.train import History, fit
+
+DECAY = 0.85  # of the learning rate, after every epoch
+MAX_EPOCHS, PATIENCE = 14, 2
+SGD_EPOCHS = 5
+
+
+def tower(factors: int) -> tuple[int, int, int]:
+    """The paper's widths for so many predictive factors: 8 → (32, 16, 8)."""
+    return 4 * factors, 2 * factors, factors
+
+
+def make_model(name: str, log: Interactions, factors: int, seed: int) -> nn.Module:
+    """GMF, MLP, NeuMF (as in the paper's text) or MF, the start decided by the seed alone."""
+    u, n = log.n_users, log.n_items
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if name == "GMF":
+            return GMF(u, n, factors)
+        if name == "MLP":
+            return NCFMLP(u, n, 2 * factors, tower(factors))
+        if name == "NeuMF":
+            return NeuMF(u, n, factors, 2 * factors, tower(factors))
+        if name == "NeuMF, script":  # the official script's default: vectors twice as long
+            return NeuMF(u, n, factors, 4 * factors, (4 * factors, 2 * factors, factors))
+        if name == "MF":
+            return MatrixFactorization(u, n, factors)
+    raise ValueError(f"name is {name!r}; it must be GMF, MLP, NeuMF or MF")
+
+
+def fine_tune(
+    model: NeuMF,
+    log: Interactions,
+    *,
+    lr: float,
+    epochs: int,
+    seed: int,
+    validate: Callable[[nn.Module], float] | None = None,
+    n_negatives: int = 4,
+    batch_size: int = 4_096,
+    amp: bool = True,
+) -> History:
+    """Go on with plain SGD after pre-training, as the paper does (section 3.4.1).
+
+    The loss is a mean over the batch, so a single pair moves its vectors by lr / batch: rates far
+    above Adam's are no mistake.
+    """
+    unseen = UnseenItems(log)
+
+    def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
+        for rows in torch.randperm(len(log), generator=generator).split(batch_size):
+            yield beside_negatives(log.user[rows], log.item[rows], unseen, n_negatives, generator)
+
+    return fit(
+        model, batches, lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
+        torch.optim.SGD(model.parameters(), lr=lr), validate=validate, max_epochs=epochs,
+        patience=None, seed=seed, amp=amp,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The one evaluator: HR@10 and NDCG@10 of the held-out item among 99 others, or among all.
+
+    Attributes:
+        split: the paper's.
+        candidates: `[U, 100]`, the validation item and 99 items drawn once.
+        known: `[U, N]` bool, the training and validation pairs.
+    """
+
+    split: NCFSplit
+    candidates: Tensor
+    known: Tensor
+
+    def validation(self, model: Callable) -> float:
+        """HR@10 on the validation items."""
+        return float(leave_one_out(model, self.split.users, self.candidates).hit_rate.mean())
+
+    def test(self, model: Callable, ties: str = "worst") -> tuple[float, float]:
+        """HR@10 and NDCG@10 on the test items among the authors' 99."""
+        report = leave_one_out(model, self.split.users, self.split.test_candidates, ties=ties)
+        return float(report.hit_rate.mean()), float(report.ndcg.mean())
+
+    @torch.no_grad()
+    def full(self, score: Callable) -> dict[str, tuple[float, float]]:
+        """HR@10 and NDCG@10 of the test items in the full catalogue, without what was known.
+
+        One item a user is looked for, so its rank is a count and nothing need be sorted; the
+        figures are those of `full_catalogue`.
+
+        Args:
+            score: `score(users) -> [U, N]`.
+
+        Returns:
+            tie rule, "worst" and "best" → (HR, NDCG).
+        """
+        above, equal = [], []
+        for users in self.split.users.split(256):
+            scores = score(users)
+            own = scores.gather(1, self.split.test_candidates[users, :1])  # [b, 1]
+            scores = scores.masked_fill(self.known[users], -torch.inf)
+            above.append((scores > own).sum(1))
+            equal.append((scores == own).sum(1))
+        above, equal = torch.cat(above), torch.cat(equal)  # [U]; its own score is among the equal
+        found = {}
+        for ties, rank in (("worst", above + equal), ("best", above + 1)):
+            hit = (rank <= 10).double()
+            found[ties] = float(hit.mean()), float((hit / (rank + 1.0).log2()).mean())
+        return found
+
+
+def make_judge(split: NCFSplit) -> Judge:
+    """A judge for the split; the validation item's 99 opponents are drawn with a fixed seed."""
+    pairs = split.train_and_validation
+    known = torch.zeros(pairs.n_users, pairs.n_items, dtype=torch.bool)
+    known[pairs.user, pairs.item] = True
+    candidates = sampled_candidates(split.validation, split.train_and_validation)
+    return Judge(split, candidates, known)
+
+
+@dataclass
+class Watched:
+    """A training with what it scored after each epoch.
+
+    Attributes:
+        history: of the training.
+        test: HR@10 and NDCG@10 on the test items after each epoch. Nothing is chosen by it here:
+            it shows what choosing by it would have printed.
+        weights: of the model after each epoch.
+        seconds: spent in training alone, without scoring.
+    """
+
+    history: History
+    test: list[tuple[float, float]]
+    weights: list[dict]
+    seconds: float
+
+
+def watch(judge: Judge, train: Callable[[Callable], History], *, choose: bool) -> Watched:
+    """Train, scoring after every epoch.
+
+    Args:
+        judge: who scores.
+        train: `train(validate)` trains a model and returns the History.
+        choose: the best epoch by the validation item; otherwise the last one stays.
+    """
+    test, weights, scoring = [], [], 0.0
+
+    def validate(model: nn.Module) -> float:
+        nonlocal scoring
+        began = time.perf_counter()
+        test.append(judge.test(model))
+        weights.append({k: v.clone() for k, v in model.state_dict().items()})
+        value = judge.validation(model) if choose else float(len(test))
+        scoring += time.perf_counter() - began
+        return value
+
+    history = train(validate)
+    return Watched(history, test, weights, sum(history.seconds) - scoring)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is tuned, and the size.
+
+    Attributes:
+        lr: Adam's, in the first epoch.
+        factors: length of the vectors of GMF and MF, width of the last layer of the tower.
+        n_negatives: per observed pair.
+        weight_decay: Adam's L2.
+        batch_size: observed pairs a step.
+    """
+
+    lr: float
+    factors: int = 32
+    n_negatives: int = 4
+    weight_decay: float = 0.0
+    batch_size: int = 4_096
+
+
+def adam(model: nn.Module, log: Interactions, setting: Setting, seed: int, **more) -> History:
+    """`train_implicit` with the chapter's batch, schedule and precision.
+
+    Args:
+        model: trained in place.
+        log: observed pairs.
+        setting: learning rate, negatives, L2.
+        seed: of order and negatives.
+        more: for `train_implicit`: epochs, validate, patience.
+    """
+    return train_implicit(
+        model, log, lr=setting.lr, seed=seed, weight_decay=setting.weight_decay,
+        n_negatives=setting.n_negatives, batch_size=setting.batch_size, decay=DECAY,
+        side_by_side=True, amp=True, **more,
+    )  # fmt: skip
+
+
+def try_setting(judge: Judge, name: str, setting: Setting, seed: int = 0) -> tuple[float, int]:
+    """The best HR@10 on validation under a setting, and after how many epochs."""
+    model = make_model(name, judge.split.train, setting.factors, seed)
+    history = adam(
+        model, judge.split.train, setting, seed,
+        epochs=MAX_EPOCHS, validate=judge.validation, patience=PATIENCE,
+    )  # fmt: skip
+    return history.best_score, history.best_epoch + 1
+
+
+def climb(score: Callable, start, moves: Sequence[Callable], budget: int) -> tuple:
+    """Search settings one knob at a time, going on in a direction for as long as it helps.
+
+    Args:
+        score: `score(setting)`, to be maximized.
+        start: a setting.
+        moves: functions from a setting to a neighbouring one.
+        budget: settings tried at most.
+
+    Returns:
+        the best setting, and everything tried as (setting, score) in order.
+    """
+    tried = {start: score(start)}
+    best = start
+    for move in moves:
+        while len(tried) < budget:
+            new = move(best)
+            if new in tried:
+                break
+            tried[new] = score(new)
+            if tried[new] <= tried[best]:
+                break
+            best = new
+    return best, list(tried.items())
+
+
+@dataclass
+class Cell:
+    """One model, size and seed: chosen on validation, trained anew on everything, scored.
+
+    Attributes:
+        chosen: the training on the training pairs.
+        refit: the training on training and validation pairs, as many epochs.
+        epochs: how many of them validation chose.
+    """
+
+    chosen: Watched
+    refit: Watched
+    epochs: int
+
+    def figures(self) -> dict:
+        """What is recorded. "test" is the figure of the table; the curves tell the what-ifs."""
+        return {
+            "epochs": self.epochs,
+            "validation": self.chosen.history.score,
+            "test": self.refit.test[self.epochs - 1],
+            "test_by_epoch": self.refit.test,
+            "test_by_epoch_without_refit": self.chosen.test,
+            "training_seconds": [self.chosen.seconds, self.refit.seconds],
+        }
+
+
+def run_cell(judge: Judge, name: str, setting: Setting, seed: int) -> Cell:
+    """A cell of GMF, MLP, NeuMF or MF, trained from scratch."""
+    split = judge.split
+
+    def train(log: Interactions, epochs: int, patience: int | None, choose: bool) -> Watched:
+        model = make_model(name, log, setting.factors, seed)
+        more = {"epochs": epochs, "patience": patience}
+        run = lambda validate: adam(model, log, setting, seed, validate=validate, **more)
+        return watch(judge, run, choose=choose)
+
+    chosen = train(split.train, MAX_EPOCHS, PATIENCE, True)
+    # As many epochs as before, so that it can be seen what the test would have chosen.
+    refit = train(split.train_and_validation, len(chosen.test), None, False)
+    return Cell(chosen, refit, chosen.history.best_epoch + 1)
+
+
+def pretrained(gmf: dict, mlp: dict, log: Interactions, factors: int, alpha: float) -> NeuMF:
+    """NeuMF from the weights of a trained GMF and a trained MLP."""
+    parts = make_model("GMF", log, factors, 0), make_model("MLP", log, factors, 0)
+    for part, weights in zip(parts, (gmf, mlp), strict=True):
+        part.load_state_dict(weights)
+    return NeuMF.from_pretrained(*parts, alpha=alpha)
+
+
+def run_pretrained(
+    judge: Judge, parts: Sequence[dict], factors: int, lr: float, seed: int, alpha: float = 0.5
+) -> tuple[Cell, dict]:
+    """A cell of NeuMF that starts from GMF and MLP and goes on with plain SGD.
+
+    Args:
+        judge: who scores.
+        parts: of GMF and of MLP, their weights {"chosen", "refit"}: after the epochs chosen on
+            validation, trained without the validation pairs and with them.
+        factors: of both.
+        lr: of SGD.
+        seed: of order and negatives.
+        alpha: weight of GMF at the start.
+
+    Returns:
+        the cell, and what any alpha gives before SGD: alpha → {"chosen", "refit"} → HR@10 on
+        validation, HR@10 and NDCG@10 on test.
+    """
+    split, start = judge.split, {}
+
+    def train(log: Interactions, which: str, epochs: int, choose: bool) -> Watched:
+        weights = [part[which] for part in parts]
+        model = pretrained(*weights, log, factors, alpha)
+        run = lambda v: fine_tune(model, log, lr=lr, epochs=epochs, seed=seed, validate=v)
+        for a in ALPHAS:
+            mixed = pretrained(*weights, log, factors, a)
+            start.setdefault(str(a), {})[which] = [judge.validation(mixed), *judge.test(mixed)]
+        return watch(judge, run, choose=choose)
+
+    chosen = train(split.train, "chosen", SGD_EPOCHS, True)
+    refit = train(split.train_and_validation, "refit", SGD_EPOCHS, False)
+    return Cell(chosen, refit, chosen.history.best_epoch + 1), start
+
+
+ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def protocols(judge: Judge, name: str, factors: int, cell: Cell, *, what_ifs: bool) -> dict:
+    """What a model scores under other rules than the table's.
+
+    Args:
+        judge: who scores.
+        name: of the model, see `make_model`.
+        factors: its size.
+        cell: its trainings.
+        what_ifs: also without refitting, and with the epoch that the sampled test likes best.
+
+    Returns:
+        "refit/validation" and, for the what-ifs, "refit/test", "no refit/validation" and
+        "no refit/test" → {"sampled": {"worst", "best"}, "full": {"worst", "best"}}, HR@10 and
+        NDCG@10 each, by tie rule.
+    """
+    model = make_model(name, judge.split.train, factors, 0).eval()
+    found = {}
+    for refit, watched in (("refit", cell.refit), ("no refit", cell.chosen)):
+        best = max(range(len(watched.test)), key=lambda i: watched.test[i][0])
+        known: dict[int, dict] = {}
+        for by, epoch in (("validation", cell.epochs - 1), ("test", best)):
+            if not what_ifs and (refit, by) != ("refit", "validation"):
+                continue
+            if epoch not in known:
+                model.load_state_dict(watched.weights[epoch])
+                known[epoch] = both_ways(judge, model)
+            found[f"{refit}/{by}"] = known[epoch]
+    return found
+
+
+def both_ways(judge: Judge, model) -> dict:
+    """HR@10 and NDCG@10 among 99 and among all, by tie rule."""
+    sampled = {ties: judge.test(model, ties) for ties in ("worst", "best")}
+    return {"sampled": sampled, "full": judge.full(model.score)}

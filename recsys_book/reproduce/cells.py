@@ -1,0 +1,97 @@
+"""A long run in pieces: what is finished is kept, and a killed run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from recsys_book.reproduce.record import results_folder
+
+PACKAGE = Path(__file__).parents[1]
+
+
+class Cells:
+    """The pieces of one run, kept in a folder beside the records until the record is written.
+
+    Pieces that other code made are thrown away: the folder carries a digest of the package's source
+    and of `identity`.
+
+    Args:
+        name: of the run.
+        identity: what else the pieces depend on, such as the seeds.
+        total: how many pieces there will be, for the progress bar.
+    """
+
+    def __init__(self, name: str, identity: object, total: int) -> None:
+        self.folder = results_folder() / f".{name}.cells"
+        mark = self.folder / "made-by.txt"
+        digest = _digest(identity)
+        if not mark.is_file() or mark.read_text(encoding="utf-8") != digest:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            mark.write_text(digest, encoding="utf-8")
+        self.bar = tqdm(
+            total=total, unit="cell", disable=os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+        )
+
+    def get(self, key: str, make: Callable[[], dict]) -> dict:
+        """What `make()` returns, from disk where this piece is finished already.
+
+        Args:
+            key: names the piece; `/` and spaces are fine.
+            make: works the piece out; its dict must fit into JSON. "seconds" is added to it.
+        """
+        path = self.path(key, "json")
+        if path.is_file():
+            value = json.loads(path.read_text(encoding="utf-8"))
+        else:
+            self.bar.set_postfix_str(key)
+            began = time.perf_counter()
+            value = make() | {"seconds": round(time.perf_counter() - began, 1)}
+            _whole(path, lambda partial: partial.write_text(json.dumps(value, allow_nan=False)))
+        self.bar.update()
+        return value
+
+    def keep(self, key: str, weights: dict) -> None:
+        """Keep tensors for a later piece; call it before the piece that makes them ends."""
+        _whole(self.path(key, "pt"), lambda partial: torch.save(weights, partial))
+
+    def kept(self, key: str) -> dict:
+        """What `keep` kept."""
+        return torch.load(self.path(key, "pt"), weights_only=True)
+
+    def path(self, key: str, kind: str) -> Path:
+        """Where a piece is kept."""
+        return self.folder / f"{key.replace('/', '-').replace(' ', '_')}.{kind}"
+
+    def seconds(self) -> float:
+        """What all finished pieces took together, whichever run made them."""
+        files = self.folder.glob("*.json")
+        return sum(json.loads(f.read_text(encoding="utf-8"))["seconds"] for f in files)
+
+    def finish(self) -> None:
+        """Throw the pieces away; the record is written."""
+        self.bar.close()
+        shutil.rmtree(self.folder)
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside, then swap: a kill in between leaves no half a piece."""
+    partial = path.with_name(path.name + ".partial")
+    write(partial)
+    os.replace(partial, path)
+
+
+def _digest(identity: object) -> str:
+    found = hashlib.sha256(repr(identity).encode())
+    for source in sorted(PACKAGE.rglob("*.py")):
+        found.update(source.read_bytes())
+    return found.hexdigest()

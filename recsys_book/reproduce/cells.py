@@ -47,15 +47,18 @@ class Cells:
 
         Args:
             key: names the piece; `/` and spaces are fine.
-            make: works the piece out; its dict must fit into JSON. "seconds" is added to it.
+            make: works the piece out; its dict must fit into JSON. "seconds" is added to it, and
+                "processor_seconds", which do not count while the run was made to wait.
         """
         path = self.path(key, "json")
         if path.is_file():
             value = json.loads(path.read_text(encoding="utf-8"))
         else:
             self.bar.set_postfix_str(key)
-            began = time.perf_counter()
-            value = make() | {"seconds": round(time.perf_counter() - began, 1)}
+            began, busy = time.perf_counter(), time.process_time()
+            value = make()
+            value["seconds"] = round(time.perf_counter() - began, 1)
+            value["processor_seconds"] = round(time.process_time() - busy, 1)
             _whole(path, lambda partial: partial.write_text(json.dumps(value, allow_nan=False)))
         self.bar.update()
         return value
@@ -72,10 +75,11 @@ class Cells:
         """Where a piece is kept."""
         return self.folder / f"{key.replace('/', '-').replace(' ', '_')}.{kind}"
 
-    def seconds(self) -> float:
-        """What all finished pieces took together, whichever run made them."""
-        files = self.folder.glob("*.json")
-        return sum(json.loads(f.read_text(encoding="utf-8"))["seconds"] for f in files)
+    def sums(self) -> dict[str, float]:
+        """What all finished pieces took together, whichever run made them; "n" is their number."""
+        every = [json.loads(f.read_text(encoding="utf-8")) for f in self.folder.glob("*.json")]
+        kinds = ("seconds", "processor_seconds")
+        return {kind: sum(piece[kind] for piece in every) for kind in kinds} | {"n": len(every)}
 
     def finish(self) -> None:
         """Throw the pieces away; the record is written."""

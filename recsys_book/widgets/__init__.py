@@ -2,5 +2,6 @@
 
 from recsys_book.widgets.explorer import EmbeddingExplorer
 from recsys_book.widgets.frames import Frames
+from recsys_book.widgets.switches import Switches
 
-__all__ = ["EmbeddingExplorer", "Frames"]
+__all__ = ["EmbeddingExplorer", "Frames", "Switches"]

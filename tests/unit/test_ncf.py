@@ -1,0 +1,176 @@
+"""GMF, MLP, NeuMF: against the paper's equations, written out a second time; the traps of fusion."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from recsys_book.data import Interactions
+from recsys_book.layers import look_up
+from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
+from recsys_book.sampling import UnseenItems, beside_negatives, with_negatives
+
+U, N = 7, 11
+
+
+def models(hidden=(12, 6, 4)):
+    torch.manual_seed(0)
+    made = [GMF(U, N, 4), NCFMLP(U, N, 6, hidden), NeuMF(U, N, 4, 6, hidden)]
+    for model in made:  # vectors of .01 would hide a mistake in the tower
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter)
+    return made
+
+
+def pairs():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(U, (40,), generator=generator), torch.randint(
+        N, (40,), generator=generator
+    )
+
+
+def mlp_by_the_equation(model: NCFMLP, users, items):
+    """Equation 10 as it stands in the paper: concatenate, then layer after layer."""
+    x = torch.cat([model.user_vectors.weight[users], model.item_vectors.weight[items]], -1)
+    for layer in model.tower:
+        x = torch.relu(x @ layer.weight.T + layer.bias)
+    return x
+
+
+@pytest.mark.parametrize("hidden", [(12, 6, 4), (5,), ()])
+def test_mlp_is_equation_10(hidden):
+    model = models(hidden)[1]
+    users, items = pairs()
+    top = mlp_by_the_equation(model, users, items)
+    want = (top @ model.output.weight.T + model.output.bias).squeeze(-1)
+    assert torch.allclose(model(users, items), want, atol=1e-5)
+
+
+def test_neumf_is_equation_12():
+    model = models()[2]
+    users, items = pairs()
+    product = model.gmf.user_vectors.weight[users] * model.gmf.item_vectors.weight[items]
+    both = torch.cat([product, mlp_by_the_equation(model.mlp, users, items)], -1)
+    h = torch.cat([model.gmf.output.weight, model.mlp.output.weight], -1)
+    want = (both @ h.T + model.mlp.output.bias).squeeze(-1)
+    assert torch.allclose(model(users, items), want, atol=1e-5)
+    assert model.gmf.output.bias is None  # one bias, not two
+
+
+def test_neumf_has_vectors_of_its_own_for_each_path():
+    model = NeuMF(U, N)
+    tables = [model.gmf.user_vectors, model.mlp.user_vectors]
+    assert [t.weight.shape for t in tables] == [(U, 8), (U, 16)]
+    assert [layer.out_features for layer in model.mlp.tower] == [32, 16, 8]
+    assert model.mlp.tower[0].in_features == 32
+
+
+def test_gmf_with_h_one_and_no_bias_is_the_dot_product():
+    gmf, mf = GMF(U, N, 4, bias=False), MatrixFactorization(U, N, 4, biases=False)
+    mf.user_vectors, mf.item_vectors = gmf.user_vectors, gmf.item_vectors
+    torch.nn.init.ones_(gmf.output.weight)
+    users, items = pairs()
+    assert torch.allclose(gmf(users, items), mf(users, items))
+
+
+def test_depth_0_ranks_the_same_items_first_for_everyone():
+    scores = models(hidden=())[1].score(torch.arange(U))
+    assert (scores.argsort(1) == scores[0].argsort()).all()
+    deep = models()[1].score(torch.arange(U))
+    assert not (deep.argsort(1) == deep[0].argsort()).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
+def test_pretrained_fusion_mixes_the_logits_bias_and_all(alpha):
+    gmf, mlp, _ = models()
+    model = NeuMF.from_pretrained(gmf, mlp, alpha=alpha)
+    users, items = pairs()
+    want = alpha * gmf(users, items) + (1 - alpha) * mlp(users, items)
+    assert torch.allclose(model(users, items), want, atol=1e-6)
+    before = gmf(users, items)
+    with torch.no_grad():
+        model.gmf.user_vectors.weight.zero_()
+    assert torch.equal(gmf(users, items), before)  # copies: the parents stay as they were
+
+
+def test_pretrained_fusion_of_a_gmf_without_bias():
+    gmf, mlp = GMF(U, N, 4, bias=False), NCFMLP(U, N, 6, (4,))
+    users, items = pairs()
+    want = 0.5 * (gmf(users, items) + mlp(users, items))
+    assert torch.allclose(NeuMF.from_pretrained(gmf, mlp)(users, items), want, atol=1e-7)
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_score_is_forward_over_the_catalogue(which):
+    model = models()[which]
+    users = torch.tensor([3, 0, 3])
+    rows = torch.stack([model(u.expand(N), torch.arange(N)) for u in users])
+    assert torch.allclose(model.score(users), rows, atol=1e-5)
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_ids_that_broadcast_give_the_same_logits_and_gradients(which):
+    """Few pairs take the vectors first, many the tables: both are the flat way."""
+    every = [*models(), MatrixFactorization(U, N, 4)]
+    model = every[which]
+    for b in (2, 40):
+        generator = torch.Generator().manual_seed(b)
+        users = torch.randint(U, (b, 1), generator=generator)
+        items = torch.randint(N, (b, 5), generator=generator)
+        wide = model(users, items)
+        wide.sigmoid().sum().backward()
+        gradients = [p.grad.clone() for p in model.parameters()]
+        model.zero_grad()
+        flat = model(users.expand(-1, 5).flatten(), items.flatten())
+        assert torch.allclose(wide.flatten(), flat, atol=1e-5)
+        flat.sigmoid().sum().backward()
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            assert torch.allclose(parameter.grad, gradient, atol=1e-4)
+        model.zero_grad()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 4), max_size=12))
+def test_look_up_has_the_gradient_of_indexing(ids):
+    ids = torch.tensor(ids, dtype=torch.int64)
+    table = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(len(ids), 3, dtype=torch.float64)
+    assert torch.equal(look_up(table, ids), table[ids])
+    [ours] = torch.autograd.grad((look_up(table, ids) * weight).sum(), table)
+    [theirs] = torch.autograd.grad((F.embedding(ids, table) * weight).sum(), table)
+    assert torch.allclose(ours, theirs)
+
+
+def test_side_by_side_negatives_are_the_flat_ones():
+    seen = Interactions(torch.tensor([0, 1, 2]), torch.tensor([0, 4, 2]), 3, 6)
+    draw = lambda how: how(
+        seen.user, seen.item, UnseenItems(seen), 4, torch.Generator().manual_seed(0)
+    )
+    users, items, labels = draw(beside_negatives)
+    flat_users, flat_items, flat_labels = draw(with_negatives)
+    assert users.shape == (3, 1) and items.shape == labels.shape == (3, 5)
+    assert labels[:, 0].tolist() == [1, 1, 1] and labels[:, 1:].sum() == 0
+    assert flat_items.tolist() == items[:, 0].tolist() + items[:, 1:].flatten().tolist()
+    assert flat_labels.sum() == 3 and flat_users[:3].tolist() == users.flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: GMF(0, N), "n_users is 0"),
+        (lambda: GMF(U, 0), "n_items is 0"),
+        (lambda: GMF(U, N, 0), "factors is 0"),
+        (lambda: NCFMLP(U, N, 0), "mlp_dim is 0"),
+        (lambda: NCFMLP(U, N, 4, (8, 0)), "hidden is 0"),
+        (lambda: GMF(U, N)(torch.tensor([U]), torch.tensor([0])), f"users contains {U}"),
+        (lambda: NeuMF(U, N)(torch.tensor([0]), torch.tensor([N])), f"items contains {N}"),
+        (lambda: GMF(U, N).score(torch.tensor([-1])), "users contains -1"),
+        (lambda: NeuMF.from_pretrained(GMF(U, N), NCFMLP(U, N + 1)), "must be for the same"),
+        (lambda: NeuMF.from_pretrained(GMF(U, N), NCFMLP(U, N), 1.5), "alpha is 1.5"),
+    ],
+)
+def test_bad_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
 
 import torch
@@ -27,10 +29,9 @@ class Cells:
     Args:
         name: of the run.
         identity: what else the pieces depend on, such as the seeds.
-        total: how many pieces there will be, for the progress bar.
     """
 
-    def __init__(self, name: str, identity: object, total: int) -> None:
+    def __init__(self, name: str, identity: object) -> None:
         self.folder = results_folder() / f".{name}.cells"
         mark = self.folder / "made-by.txt"
         digest = _digest(identity)
@@ -38,9 +39,6 @@ class Cells:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             mark.write_text(digest, encoding="utf-8")
-        self.bar = tqdm(
-            total=total, unit="cell", disable=os.environ.get("TQDM_DISABLE", "") not in ("", "0")
-        )
 
     def get(self, key: str, make: Callable[[], dict]) -> dict:
         """What `make()` returns, from disk where this piece is finished already.
@@ -54,13 +52,11 @@ class Cells:
         if path.is_file():
             value = json.loads(path.read_text(encoding="utf-8"))
         else:
-            self.bar.set_postfix_str(key)
             began, busy = time.perf_counter(), time.process_time()
             value = make()
             value["seconds"] = round(time.perf_counter() - began, 1)
             value["processor_seconds"] = round(time.process_time() - busy, 1)
             _whole(path, lambda partial: partial.write_text(json.dumps(value, allow_nan=False)))
-        self.bar.update()
         return value
 
     def keep(self, key: str, weights: dict) -> None:
@@ -83,8 +79,44 @@ class Cells:
 
     def finish(self) -> None:
         """Throw the pieces away; the record is written."""
-        self.bar.close()
         shutil.rmtree(self.folder)
+
+
+def in_processes(
+    pieces: Mapping[tuple, Sequence[tuple]],
+    start: Callable[[], None],
+    work: Callable[[tuple], None],
+    workers: int | None = None,
+) -> None:
+    """Work pieces out, one process a core: on small models that is quicker than one on all cores.
+
+    Args:
+        pieces: each with the pieces that must be finished before it, in the order of preference.
+        start: called once in each process.
+        work: `work(piece)`, called in some process; keeps its result in Cells.
+        workers: processes; by default as many as PyTorch has threads, one where a GPU is at hand.
+    """
+    workers = workers or (1 if torch.cuda.is_available() else torch.get_num_threads())
+    left, done, running = dict(pieces), set(), {}
+    bar = tqdm(
+        total=len(left), unit="piece", disable=os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+    )
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start) as pool:
+        while left or running:
+            for piece in [p for p, needs in left.items() if done.issuperset(needs)]:
+                if len(running) == workers:
+                    break
+                del left[piece]
+                running[pool.submit(work, piece)] = piece
+            if not running:
+                raise ValueError(f"pieces {list(left)} need pieces that there are not")
+            bar.set_postfix_str("; ".join(" ".join(map(str, p)) for p in running.values()))
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()  # an error in a worker ends the run
+                done.add(running.pop(future))
+                bar.update()
+    bar.close()
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:

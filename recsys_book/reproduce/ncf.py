@@ -19,7 +19,7 @@ from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.experiments import ncf as lab
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
-from recsys_book.reproduce.cells import Cells
+from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 from recsys_book.train import has_bfloat16, keep_freed_memory
 
@@ -31,7 +31,7 @@ TUNED_AT = {8: 8, 16: 8, 32: 32, 64: 32}  # whose learning rate a size takes
 BATCH = {8: 2_048, 32: 4_096}
 FIRST_RATE = {"GMF": 0.008, "MLP": 0.004, "NeuMF": 0.004}
 BUDGET = 8
-FIRST_SGD_RATE = 1.0
+UNTUNED = lab.Setting(0.001, factors=32)
 
 
 def lr_moves() -> list:
@@ -46,13 +46,23 @@ def penalty_and_negatives(first: float) -> list:
     return [more, less, lambda s: replace(s, n_negatives=s.n_negatives * 2)]
 
 
+def double_factors(s: lab.Setting) -> lab.Setting:
+    """Twice the length."""
+    return replace(s, factors=s.factors * 2)
+
+
 class Table:
-    """The run: each method is one kind of piece."""
+    """The run: each public method is one kind of piece, and finds what it needs among the pieces.
+
+    Args:
+        split: the paper's.
+        cells: where finished pieces are.
+    """
 
     def __init__(self, split: NCFSplit, cells: Cells) -> None:
         self.split, self.cells, self.judge = split, cells, lab.make_judge(split)
 
-    def search(self, key: str, name: str, start: lab.Setting, moves: list) -> lab.Setting:
+    def _search(self, key: str, name: str, start: lab.Setting, moves: list) -> lab.Setting:
         """The best of at most BUDGET settings, by HR@10 on the validation item."""
 
         def make() -> dict:
@@ -62,7 +72,37 @@ class Table:
 
         return lab.Setting(**self.cells.get(f"search/{key}", make)["best"])
 
-    def run(self, label: str, name: str, setting: lab.Setting, seed: int) -> dict:
+    def rate(self, name: str, size: int) -> lab.Setting:
+        """The learning rate of GMF, MLP or NeuMF."""
+        first = lab.Setting(FIRST_RATE[name], size, batch_size=BATCH[size])
+        return self._search(f"{name}/{size}", name, first, lr_moves())
+
+    def cell(self, name: str, factors: int, seed: int) -> dict:
+        """GMF, MLP or NeuMF as in the paper, from scratch."""
+        setting = replace(self.rate(name, TUNED_AT[factors]), factors=factors)
+        return self._run(name, name, setting, seed)
+
+    def script(self, seed: int) -> dict:
+        """NeuMF with 8 factors and the vectors of the official script, twice as long."""
+        return self._run("NeuMF script", "NeuMF, script", self.rate("NeuMF", 8), seed)
+
+    def tuned_setting(self, name: str) -> lab.Setting:
+        """MF or NeuMF with more knobs to turn than the learning rate."""
+        if name == "MF":
+            moves = [*penalty_and_negatives(1e-6), *lr_moves(), double_factors]
+            return self._search("MF tuned", "MF", lab.Setting(0.008, 64), moves)
+        moves = [*penalty_and_negatives(1e-8), *lr_moves()]
+        return self._search("NeuMF tuned", "NeuMF", self.rate("NeuMF", 32), moves)
+
+    def tuned(self, name: str, seed: int) -> dict:
+        """MF or NeuMF under the setting found."""
+        return self._run(f"{name} tuned", name, self.tuned_setting(name), seed)
+
+    def untuned(self, seed: int) -> dict:
+        """What is often called MF in a comparison: as many factors as NeuMF, Adam as it comes."""
+        return self._run("MF untuned", "MF", UNTUNED, seed)
+
+    def _run(self, label: str, name: str, setting: lab.Setting, seed: int) -> dict:
         """One cell trained from scratch; its weights are kept for pre-training."""
         key = f"{label}/{setting.factors}/{seed}"
 
@@ -78,15 +118,15 @@ class Table:
 
         return self.cells.get(key, make)
 
-    def parts(self, factors: int, seed: int) -> list[dict]:
+    def _parts(self, factors: int, seed: int) -> list[dict]:
         """Kept weights of GMF and MLP: {"chosen", "refit"} each."""
         return [self.cells.kept(f"{name}/{factors}/{seed}") for name in ("GMF", "MLP")]
 
-    def search_sgd(self, factors: int) -> float:
+    def sgd(self, factors: int) -> float:
         """The learning rate of plain SGD after pre-training, by doubling."""
 
         def make() -> dict:
-            parts = [part["chosen"] for part in self.parts(factors, 0)]
+            parts = [part["chosen"] for part in self._parts(factors, 0)]
 
             def score(lr: float) -> float:
                 model = lab.pretrained(*parts, self.split.train, factors, 0.5)
@@ -97,141 +137,161 @@ class Table:
                 return history.best_score
 
             moves = [lambda lr: lr * 4, lambda lr: lr / 4]
-            best, tried = lab.climb(score, FIRST_SGD_RATE, moves, BUDGET)
+            best, tried = lab.climb(score, 1.0, moves, BUDGET)
             return {"best": best, "tried": [list(pair) for pair in tried]}
 
         return self.cells.get(f"search/SGD/{factors}", make)["best"]
 
-    def run_pretrained(self, factors: int, lr: float, seed: int) -> dict:
-        """One cell of NeuMF with pre-training."""
+    def pretrained(self, factors: int, seed: int) -> dict:
+        """NeuMF from a trained GMF and a trained MLP."""
 
         def make() -> dict:
+            lr = self.sgd(TUNED_AT[factors])
             cell, start = lab.run_pretrained(
-                self.judge, self.parts(factors, seed), factors, lr, seed
+                self.judge, self._parts(factors, seed), factors, lr, seed
             )
             rules = lab.protocols(self.judge, "NeuMF", factors, cell, what_ifs=factors == 32)
             return cell.figures() | {"protocols": rules, "alpha": start}
 
         return self.cells.get(f"NeuMF-pre/{factors}/{seed}", make)
 
-    def closed(self, name: str, make_model, start: dict, moves: list, seeds=(0,)) -> dict:
+    def closed(self, name: str) -> dict:
         """A closed form or count: settings on validation, refit, test."""
         judge, split = self.judge, self.split
+        build, start, moves, seeds = CLOSED[name]
 
         def make() -> dict:
-            score = lambda items: judge.validation(make_model(split.train, 0, **dict(items)))
-            step = [
-                lambda items, move=move: tuple(sorted(move(dict(items)).items())) for move in moves
-            ]
-            first = tuple(sorted(start.items()))
-            best, tried = lab.climb(score, first, step, BUDGET if moves else 1)
+            score = lambda knobs: judge.validation(build(split.train, 0, **dict(knobs)))
+            first = tuple(start.items())
+            best, tried = lab.climb(score, first, moves, BUDGET if moves else 1)
             runs = []
             for seed in seeds:
-                model = make_model(split.train_and_validation, seed, **dict(best))
-                alone = make_model(split.train, seed, **dict(best))
+                model = build(split.train_and_validation, seed, **dict(best))
+                alone = build(split.train, seed, **dict(best))
                 rules = {
                     "refit/validation": lab.both_ways(judge, model),
                     "no refit/validation": lab.both_ways(judge, alone),
                 }
                 runs.append({"test": judge.test(model), "protocols": rules})
-            tried = [[dict(items), value] for items, value in tried]
+            tried = [[dict(knobs), value] for knobs, value in tried]
             return {"best": dict(best), "tried": tried, "runs": runs}
 
         return self.cells.get(name, make)
 
 
-def times(key: str, factor: float):
-    """A move that multiplies one knob."""
-    return lambda knobs: knobs | {key: type(knobs[key])(knobs[key] * factor)}
+def times(knob: str, factor: float):
+    """A move that multiplies one knob of ((name, value), …)."""
+    return lambda knobs: tuple((k, type(v)(v * factor) if k == knob else v) for k, v in knobs)
 
 
-def total() -> int:
-    """How many pieces the whole table has."""
-    n = sum(len(seeds) for seeds in SEEDS.values())
-    return len(MODELS) * (2 + n) + 2 + n + 3 + 4 + 2 * (1 + 3) + 3
+#: name → how to build it, where its search begins, which way it may go, seeds.
+CLOSED = {
+    "Popularity": (lambda log, seed: Popularity(log), {}, [], (0,)),
+    "ItemKNN": (
+        lambda log, seed, **knobs: ItemKNN(log, **knobs),
+        {"k": 100, "shrinkage": 10.0, "damping": 0.5},
+        [times("k", 0.5), times("k", 2), times("shrinkage", 0.5), times("shrinkage", 2)],
+        (0,),
+    ),
+    "EASE": (
+        lambda log, seed, **knobs: EASE(log, **knobs),
+        {"l2": 500.0},
+        [times("l2", 2), times("l2", 0.5)],
+        (0,),
+    ),
+    "IALS": (
+        lambda log, seed, **knobs: IALS(log, seed=seed, **knobs),
+        {"dim": 64, "unobserved_weight": 0.2, "l2": 0.005},
+        [
+            times("l2", 2), times("l2", 0.5), times("unobserved_weight", 0.5),
+            times("unobserved_weight", 2), times("dim", 2),
+        ],
+        (0, 1, 2),
+    ),
+}  # fmt: skip
 
 
-def baselines(table: Table) -> dict:
-    """Popularity and the closed forms, tuned."""
-    make_ials = lambda log, seed, **knobs: IALS(log, seed=seed, **knobs)
-    return {
-        "Popularity": table.closed("Popularity", lambda log, seed: Popularity(log), {}, []),
-        "ItemKNN": table.closed(
-            "ItemKNN", lambda log, seed, **knobs: ItemKNN(log, **knobs),
-            {"k": 100, "shrinkage": 10.0, "damping": 0.5},
-            [times("k", 0.5), times("k", 2), times("shrinkage", 0.5), times("shrinkage", 2)],
-        ),
-        "EASE": table.closed(
-            "EASE", lambda log, seed, **knobs: EASE(log, **knobs),
-            {"l2": 500.0}, [times("l2", 2), times("l2", 0.5)],
-        ),
-        "IALS": table.closed(
-            "IALS", make_ials, {"dim": 64, "unobserved_weight": 0.2, "l2": 0.005},
-            [times("l2", 2), times("l2", 0.5), times("unobserved_weight", 0.5),
-             times("unobserved_weight", 2), times("dim", 2)],
-            seeds=(0, 1, 2),
-        ),
-    }  # fmt: skip
+def plan() -> dict[tuple, list[tuple]]:
+    """Every piece as (method, *arguments) → the pieces that it needs, long ones early."""
+    pieces: dict[tuple, list[tuple]] = {}
+    for name in ("NeuMF", "MLP", "GMF"):
+        for size in BATCH:
+            pieces["rate", name, size] = []
+    pieces["tuned_setting", "NeuMF"] = [("rate", "NeuMF", 32)]
+    pieces["tuned_setting", "MF"] = []
+    for name in ("MLP", "GMF", "NeuMF"):
+        for factors in sorted(SEEDS, reverse=True):
+            for seed in SEEDS[factors]:
+                pieces["cell", name, factors, seed] = [("rate", name, TUNED_AT[factors])]
+    for size in BATCH:
+        pieces["sgd", size] = [("cell", "GMF", size, 0), ("cell", "MLP", size, 0)]
+    for factors in sorted(SEEDS, reverse=True):
+        for seed in SEEDS[factors]:
+            parts = [("cell", name, factors, seed) for name in ("GMF", "MLP")]
+            pieces["pretrained", factors, seed] = [*parts, ("sgd", TUNED_AT[factors])]
+    for seed in (0, 1, 2):
+        for name in ("NeuMF", "MF"):
+            pieces["tuned", name, seed] = [("tuned_setting", name)]
+        pieces["script", seed] = [("rate", "NeuMF", 8)]
+        pieces["untuned", seed] = []
+    return pieces | {("closed", name): [] for name in CLOSED}
 
 
 def prepare() -> NCFSplit:
     """The split, and the process set for speed."""
     torch.set_flush_denormal(True)  # weights that a penalty drove to nothing slow everything down
     keep_freed_memory()
-    split = load("ncf-ml-1m")
-    print(split)
-    return split
+    return load("ncf-ml-1m")
+
+
+_table: Table | None = None  # of a worker process
+
+
+def _start_worker() -> None:
+    global _table
+    torch.set_num_threads(1)
+    _table = Table(prepare(), open_cells())
+
+
+def _work(piece: tuple) -> None:
+    getattr(_table, piece[0])(*piece[1:])
+
+
+def open_cells() -> Cells:
+    """Where the pieces are kept."""
+    return Cells(RECORD, [SEEDS, TUNED_AT, BATCH, BUDGET])
 
 
 def main() -> None:
     """Run it all, print it, record it."""
-    split = prepare()
     run = Run(RECORD, f"python -m recsys_book.reproduce {NAME}", [0, 1, 2])
-    cells = Cells(RECORD, [SEEDS, TUNED_AT, BATCH, BUDGET], total())
+    split, cells = prepare(), open_cells()
+    print(split)
+    in_processes(plan(), _start_worker, _work)
     table = Table(split, cells)
-    figures = {"baselines": baselines(table), "rates": {}, "cells": {}, "tuned": {}}
-    for name in MODELS:
-        best = {}
-        for size, batch in BATCH.items():
-            first = lab.Setting(FIRST_RATE[name], size, batch_size=batch)
-            best[size] = table.search(f"{name}/{size}", name, first, lr_moves())
-        figures["rates"][name] = {str(size): setting.lr for size, setting in best.items()}
-        for factors, seeds in SEEDS.items():
-            setting = replace(best[TUNED_AT[factors]], factors=factors)
-            rows = [table.run(name, name, setting, seed) for seed in seeds]
-            figures["cells"][f"{name}/{factors}"] = rows
-            show(cells, f"{name} {factors}", rows)
-    script = replace(best[8], factors=8)  # the vectors that the official script takes
-    rows = [table.run("NeuMF script", "NeuMF, script", script, seed) for seed in SEEDS[8]]
-    figures["cells"]["NeuMF, script/8"] = rows
-    show(cells, "NeuMF, script, 8", rows)
-    rates = {size: table.search_sgd(size) for size in BATCH}
-    figures["rates"]["SGD"] = {str(size): rate for size, rate in rates.items()}
+    rows = {("MF untuned", 32): [table.untuned(seed) for seed in (0, 1, 2)]}
     for factors, seeds in SEEDS.items():
-        rate = rates[TUNED_AT[factors]]
-        rows = [table.run_pretrained(factors, rate, seed) for seed in seeds]
-        figures["cells"][f"NeuMF-pre/{factors}"] = rows
-        show(cells, f"NeuMF-pre {factors}", rows)
-    starts = {
-        "MF": (lab.Setting(0.008, factors=64), 1e-6),
-        "NeuMF": (best[32], 1e-8),
+        for name in MODELS:
+            rows[name, factors] = [table.cell(name, factors, seed) for seed in seeds]
+        rows["NeuMF-pre", factors] = [table.pretrained(factors, seed) for seed in seeds]
+    rows["NeuMF, script", 8] = [table.script(seed) for seed in (0, 1, 2)]
+    tuned = {name: table.tuned_setting(name) for name in ("MF", "NeuMF")}
+    for name, setting in tuned.items():
+        rows[f"{name} tuned", setting.factors] = [table.tuned(name, seed) for seed in (0, 1, 2)]
+    for (name, factors), found in rows.items():
+        pairs = ", ".join(f"{row['test'][0]:.4f}/{row['test'][1]:.4f}" for row in found)
+        print(f"{name} {factors}: {pairs}  epochs {[row['epochs'] for row in found]}")
+    figures = {
+        "baselines": {name: table.closed(name) for name in CLOSED},
+        "rates": {n: {str(s): table.rate(n, s).lr for s in BATCH} for n in MODELS}
+        | {"SGD": {str(size): table.sgd(size) for size in BATCH}},
+        "tuned": {name: asdict(setting) for name, setting in tuned.items()},
+        "untuned": asdict(UNTUNED),
+        "cells": {f"{name}/{factors}": found for (name, factors), found in rows.items()},
+        "seeds_by_factors": {str(k): list(v) for k, v in SEEDS.items()},
+        "bfloat16": has_bfloat16(),
+        "pieces": cells.sums(),
     }
-    for name, (start, penalty) in starts.items():
-        moves = penalty_and_negatives(penalty) + lr_moves()
-        if name == "MF":
-            moves.append(lambda s: replace(s, factors=s.factors * 2))
-        setting = table.search(f"{name} tuned", name, start, moves)
-        rows = [table.run(f"{name} tuned", name, setting, seed) for seed in (0, 1, 2)]
-        figures["tuned"][name] = {"setting": asdict(setting), "runs": rows}
-        show(cells, f"{name} tuned", rows)
-    # What is often called "MF" in a comparison: as many factors as NeuMF, Adam as it comes.
-    untuned = lab.Setting(0.001, factors=32)
-    rows = [table.run("MF untuned", "MF", untuned, seed) for seed in (0, 1, 2)]
-    figures["tuned"]["MF untuned"] = {"setting": asdict(untuned), "runs": rows}
-    show(cells, "MF untuned", rows)
-    figures["seeds_by_factors"] = {str(k): list(v) for k, v in SEEDS.items()}
-    figures["bfloat16"] = has_bfloat16()
-    figures["all_cells"] = cells.sums()
     path = run.write(figures)
     cells.finish()
     print("written to", path)
@@ -247,9 +307,3 @@ def quick() -> None:
         f"NeuMF, 8 factors, seed 0: HR@10 {hit_rate:.4f}  NDCG@10 {ndcg:.4f}, {cell.epochs} epochs "
         f"chosen on validation; trained in {seconds:.0f} s. The paper: .688 / .410"
     )
-
-
-def show(cells: Cells, label: str, rows: list[dict]) -> None:
-    """One line on what was found."""
-    pairs = ", ".join(f"{row['test'][0]:.4f}/{row['test'][1]:.4f}" for row in rows)
-    cells.bar.write(f"{label}: {pairs}  epochs {[row['epochs'] for row in rows]}")

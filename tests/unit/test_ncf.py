@@ -1,4 +1,4 @@
-"""GMF, MLP, NeuMF: against the paper's equations, written out a second time; the traps of fusion."""
+"""GMF, MLP, NeuMF: against the equations, written out a second time; the traps of fusion."""
 
 import pytest
 import torch

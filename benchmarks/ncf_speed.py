@@ -1,0 +1,260 @@
+"""NeuMF's training speed: this book's loop beside the textbook loop and beside RecBole.
+
+    RECSYS_BOOK_DATA=… python benchmarks/ncf_speed.py [--recbole PYTHON] [--epochs 2]
+
+One model for all: 32 factors, vectors of 64 for the tower, tower 128-64-32, four negatives a
+positive drawn anew every epoch, Adam, the training pairs of the NCF split. After every epoch HR@10
+on the validation items, among 99 others drawn once, the same for all. "Examples" are positives and
+negatives together.
+
+- textbook: a Dataset with __getitem__, a DataLoader with batches of 256 examples, negatives by
+  trial and error in Python, the model as most tutorials write it.
+- RecBole 1.2.1, in an environment of its own (it wants older packages), made for instance by
+  `pip install "setuptools<81" numpy==1.26.4 "pandas<3" torch==2.13.0 recbole==1.2.1`; several batch
+  sizes are tried on one epoch, and the quickest is kept.
+- ours: batches of 4,096 positives, in float32 and, where the processor has it, in bfloat16.
+
+Learning rates are given below, one for each batch size. Compare within one run only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from recsys_book.data import load
+from recsys_book.data.ncf_ml_1m import NCFSplit
+from recsys_book.experiments import ncf as lab
+from recsys_book.losses import bce
+from recsys_book.models.ncf import NeuMF
+from recsys_book.sampling import UnseenItems, beside_negatives
+from recsys_book.train import fit, has_bfloat16, keep_freed_memory
+
+FACTORS, N_NEGATIVES, TARGET = 32, 4, 0.78
+OURS = {"batch": 4_096, "lr": 0.008}  # batches count positives
+TEXTBOOK = {"batch": 256, "lr": 0.001}  # batches count examples
+RECBOLE_BATCHES = {8_192: 0.002, 20_480: 0.004, 81_920: 0.008}  # examples: learning rate
+
+
+# ---------------------------------------------------------------- the textbook loop
+
+
+class Pairs(Dataset):
+    """Positives and, drawn anew by `draw`, negatives, one example at a time."""
+
+    def __init__(self, users: list[int], items: list[int], n_items: int) -> None:
+        self.positives, self.n_items = list(zip(users, items, strict=True)), n_items
+        self.seen = set(self.positives)
+
+    def draw(self) -> None:
+        self.rows = []
+        for user, item in self.positives:
+            self.rows.append((user, item, 1.0))
+            for _ in range(N_NEGATIVES):
+                other = random.randrange(self.n_items)
+                while (user, other) in self.seen:
+                    other = random.randrange(self.n_items)
+                self.rows.append((user, other, 0.0))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[int, int, float]:
+        return self.rows[index]
+
+
+class TextbookNeuMF(nn.Module):
+    """The same model without any of the book's shortcuts."""
+
+    def __init__(self, n_users: int, n_items: int) -> None:
+        super().__init__()
+        self.p, self.q = nn.Embedding(n_users, FACTORS), nn.Embedding(n_items, FACTORS)
+        self.u, self.v = nn.Embedding(n_users, 2 * FACTORS), nn.Embedding(n_items, 2 * FACTORS)
+        for table in (self.p, self.q, self.u, self.v):
+            nn.init.normal_(table.weight, std=0.01)
+        widths = [4 * FACTORS, *lab.tower(FACTORS)]
+        layers = []
+        for n_in, n_out in pairwise(widths):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+            nn.init.xavier_uniform_(layers[-2].weight)
+        self.tower, self.output = nn.Sequential(*layers), nn.Linear(2 * FACTORS, 1)
+
+    def forward(self, users, items):
+        tower = self.tower(torch.cat([self.u(users), self.v(items)], -1))
+        return self.output(torch.cat([self.p(users) * self.q(items), tower], -1)).squeeze(-1)
+
+
+def textbook(split: NCFSplit, judge: lab.Judge, epochs: int) -> dict:
+    """Train the textbook way; seconds of sampling, training and evaluation by epoch."""
+    train = split.train
+    torch.manual_seed(0)
+    random.seed(0)
+    data = Pairs(train.user.tolist(), train.item.tolist(), train.n_items)
+    model = TextbookNeuMF(train.n_users, train.n_items)
+    optimizer = torch.optim.Adam(model.parameters(), lr=TEXTBOOK["lr"])
+    loss, told = nn.BCEWithLogitsLoss(), Told("textbook")
+    for _ in range(epochs):
+        told.start()
+        data.draw()
+        told.stop("sampling")
+        for users, items, labels in DataLoader(data, TEXTBOOK["batch"], shuffle=True):
+            optimizer.zero_grad()
+            loss(model(users, items), labels.float()).backward()
+            optimizer.step()
+        told.stop("training")
+        told.epoch(len(data), judge.validation(model))
+    return told.figures()
+
+
+# ---------------------------------------------------------------- ours
+
+
+def ours(split: NCFSplit, judge: lab.Judge, epochs: int, amp: bool) -> dict:
+    """Train with the book's `fit`."""
+    train, told = split.train, Told(f"ours, {'bfloat16' if amp else 'float32'}")
+    torch.manual_seed(0)
+    model = NeuMF(train.n_users, train.n_items, FACTORS, 2 * FACTORS, lab.tower(FACTORS))
+    unseen = UnseenItems(train)
+    optimizer = torch.optim.Adam(model.parameters(), lr=OURS["lr"], fused=True)
+
+    def batches(epoch, generator):
+        told.start()
+        for rows in torch.randperm(len(train), generator=generator).split(OURS["batch"]):
+            pairs = train.user[rows], train.item[rows]
+            batch = beside_negatives(*pairs, unseen, N_NEGATIVES, generator)
+            told.stop("sampling")
+            yield batch
+            told.stop("training")
+
+    def validate(model):
+        told.stop("training")
+        told.epoch((1 + N_NEGATIVES) * len(train), judge.validation(model))
+        return 0.0
+
+    fit(
+        model, batches, lambda model, batch: bce(model(batch[0], batch[1]), batch[2]), optimizer,
+        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, lab.DECAY)],
+        validate=validate, max_epochs=epochs, patience=None, amp=amp,
+    )  # fmt: skip
+    return told.figures()
+
+
+# ---------------------------------------------------------------- RecBole
+
+
+def recbole(python: str, split: NCFSplit, judge: lab.Judge, epochs: int) -> dict:
+    """Train RecBole's NeuMF in its own environment, at the quickest of several batch sizes."""
+    here = Path(__file__).with_name("ncf_speed_recbole.py")
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = {
+            "users": split.train.user.numpy(), "items": split.train.item.numpy(),
+            "candidates": judge.candidates.numpy(),
+        }  # fmt: skip
+        np.savez(Path(folder) / "pairs.npz", **arrays)
+
+        def run(batch: int, n: int) -> dict:
+            command = [python, str(here), folder, str(batch), str(RECBOLE_BATCHES[batch]), str(n)]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+            if done.returncode:
+                raise RuntimeError(f"RecBole failed: {done.stderr[-2_000:]}")
+            return json.loads(done.stdout.strip().splitlines()[-1])
+
+        rates = {}
+        for batch in RECBOLE_BATCHES:
+            first = run(batch, 1)
+            rates[batch] = first["examples"] / first["training"][0]
+            print(f"  RecBole, batch {batch:,}: {rates[batch]:,.0f} examples a second", flush=True)
+        best = max(rates, key=rates.get)
+        found = run(best, epochs)
+    told = Told(f"RecBole, batch {best:,}")
+    for seconds, scoring, hit_rate in zip(
+        found["training"], found["evaluation"], found["hit_rate"], strict=True
+    ):
+        told.add(found["examples"], {"training": seconds, "evaluation": scoring}, hit_rate)
+    return told.figures()
+
+
+# ---------------------------------------------------------------- telling
+
+
+class Told:
+    """Keeps and prints what an epoch took and reached."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.rows, self.spent = name, [], {}
+
+    def start(self) -> None:
+        self.spent, self.last = {}, time.perf_counter()
+
+    def stop(self, part: str) -> None:
+        """Put the time since the last call down to a part."""
+        now = time.perf_counter()
+        self.spent[part] = self.spent.get(part, 0.0) + now - self.last
+        self.last = now
+
+    def epoch(self, n: int, hit_rate: float) -> None:
+        self.stop("evaluation")
+        self.add(n, self.spent, hit_rate)
+
+    def add(self, n: int, spent: dict, hit_rate: float) -> None:
+        self.rows.append((n, dict(spent), hit_rate))
+        parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in spent.items())
+        print(f"  {self.name}, epoch {len(self.rows)}: {parts}; HR@10 {hit_rate:.4f}", flush=True)
+
+    def figures(self) -> dict:
+        """Examples a second without evaluation, HR by epoch, seconds until TARGET."""
+        busy = [
+            sum(s for part, s in spent.items() if part != "evaluation") for _, spent, _ in self.rows
+        ]
+        n = sum(n for n, _, _ in self.rows)
+        reached = [i for i, (_, _, hit_rate) in enumerate(self.rows) if hit_rate >= TARGET]
+        return {
+            "name": self.name,
+            "rate": n / sum(busy),
+            "hit_rate": [hit_rate for _, _, hit_rate in self.rows],
+            "to_target": sum(busy[: reached[0] + 1]) if reached else None,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recbole", metavar="PYTHON", help="the Python of RecBole's environment")
+    parser.add_argument("--epochs", type=int, default=2, help="of the textbook loop and RecBole")
+    parser.add_argument("--ours", type=int, default=8, help="epochs of ours")
+    parser.add_argument("--no-textbook", action="store_true")
+    options = parser.parse_args()
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    split = load("ncf-ml-1m")
+    judge = lab.make_judge(split)
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    table = [ours(split, judge, options.ours, amp=False)]
+    if has_bfloat16():
+        table.append(ours(split, judge, options.ours, amp=True))
+    if options.recbole:
+        table.append(recbole(options.recbole, split, judge, options.epochs))
+    if not options.no_textbook:
+        table.append(textbook(split, judge, options.epochs))
+    first = max(row["rate"] for row in table[:2])
+    for row in table:
+        hits = " ".join(f"{h:.3f}" for h in row["hit_rate"])
+        target = f"{row['to_target']:.0f} s" if row["to_target"] else "not reached"
+        print(
+            f"{row['name']:24s} {row['rate']:>11,.0f} examples a second "
+            f"(1 : {first / row['rate']:.1f})  HR@10 by epoch {hits}  to {TARGET}: {target}"
+        )
+
+
+if __name__ == "__main__":
+    main()

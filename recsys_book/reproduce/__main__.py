@@ -2,11 +2,20 @@
 
 import argparse
 
-from recsys_book.reproduce import additive, embeddings, ladder, ladder_films, ncf, own_log, xor
+from recsys_book.reproduce import (
+    additive,
+    embeddings,
+    ladder,
+    ladder_films,
+    ncf,
+    ncf_simulated,
+    own_log,
+    xor,
+)
 
 RUNS = {
     module.NAME: module
-    for module in (additive, embeddings, ladder, ladder_films, ncf, own_log, xor)
+    for module in (additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, xor)
 }
 
 

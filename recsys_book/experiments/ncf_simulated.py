@@ -1,0 +1,183 @@
+"""Chapter 03 on the simulated service: who ranks better, and when, measured against the oracle.
+
+The judge is chapter 02's: fit on the clicks before day 20, choose by those of days 20 to 23, fit
+anew on both, and be tested once by the ten films that the oracle puts first. Scores are shares of
+the learnable: 0 is popularity, 1 the oracle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from recsys_book.data.interactions import Interactions
+from recsys_book.data.world import World
+from recsys_book.evaluate import full_catalogue
+from recsys_book.experiments.embeddings import Judge
+from recsys_book.experiments.implicit import train_implicit
+from recsys_book.experiments.ladder import make_ranking, make_task
+from recsys_book.experiments.ladder import ndcg as oracle_ndcg
+from recsys_book.experiments.ncf import DECAY, Setting, fine_tune, make_model
+from recsys_book.metrics import share_of_learnable
+from recsys_book.models.baselines import Popularity
+from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
+from recsys_book.train import History
+
+BATCH = 1_024  # observed pairs a step
+MAX_EPOCHS, PATIENCE = 25, 4
+SGD_EPOCHS = 6
+
+
+def judge_share(world: World, share: float, seed: int = 0, n_users: int = 1_000) -> Judge:
+    """A judge for a random share of the clicks, so that the amount of data is all that changes.
+
+    A tenth of the clicks kept is held out, at random, to choose by; the test asks the oracle about
+    the last four days.
+
+    Args:
+        world: with its log.
+        share: of the clicks before the last four days that are kept, above 0, at most 1.
+        seed: of the draw.
+        n_users: asked about in the test.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share}; it must be above 0 and at most 1")
+    task = make_task(world, test_from=world.days - 4)
+    ranking = make_ranking(task, n_users)
+    clicks = task.clicks().without_repeats()
+    generator = torch.Generator().manual_seed(seed)
+    kept = clicks[torch.randperm(len(clicks), generator=generator)[: round(share * len(clicks))]]
+    n_held = len(kept) // 10
+    held, train = kept[:n_held], kept[n_held:]
+    return Judge(
+        train,
+        kept,
+        lambda model: float(full_catalogue(model.score, held, train).ndcg.mean()),
+        lambda score: oracle_ndcg(ranking, score),
+        oracle_ndcg(ranking, Popularity(kept).score),
+    )
+
+
+def learnable(judge: Judge, model) -> float:
+    """Share of the learnable of a model: 0 as popularity, 1 as the oracle."""
+    with torch.no_grad():
+        return share_of_learnable(judge.test(model.score), judge.popularity, 1.0)
+
+
+def adam(model: nn.Module, log: Interactions, setting: Setting, seed: int, **more) -> History:
+    """`train_implicit` with the chapter's schedule; `more` as there."""
+    return train_implicit(
+        model, log, lr=setting.lr, seed=seed, weight_decay=setting.weight_decay,
+        n_negatives=setting.n_negatives, batch_size=setting.batch_size, decay=DECAY,
+        side_by_side=True, **more,
+    )  # fmt: skip
+
+
+def choose_epochs(judge: Judge, make, setting: Setting, seed: int) -> tuple[nn.Module, History]:
+    """Train on the training part, with the best epoch's weights in the end.
+
+    Args:
+        judge: whose validation decides.
+        make: `make(log)`, a new model.
+        setting: how to train.
+        seed: of order and negatives.
+    """
+    model = make(judge.train)
+    history = adam(
+        model, judge.train, setting, seed,
+        epochs=MAX_EPOCHS, patience=PATIENCE, validate=judge.validate,
+    )  # fmt: skip
+    return model, history
+
+
+def train_and_test(judge: Judge, make, setting: Setting, seed: int) -> dict:
+    """Choose the epochs, fit anew on everything, test once.
+
+    Returns:
+        "share" of the learnable, "epochs", "parts": the model of both fits.
+    """
+    chosen, history = choose_epochs(judge, make, setting, seed)
+    model = make(judge.refit)
+    adam(model, judge.refit, setting, seed, epochs=history.best_epoch + 1)
+    return {
+        "share": learnable(judge, model),
+        "epochs": history.best_epoch + 1,
+        "parts": (chosen, model),
+    }
+
+
+def maker(name: str, setting: Setting, seed: int):
+    """`make(log)` for `train_and_test`."""
+    return lambda log: make_model(name, log, setting.factors, seed)
+
+
+def deep_maker(hidden: Sequence[int], factors: int, seed: int):
+    """`make(log)` for an MLP of any depth: vectors of half the first layer's width."""
+
+    def make(log: Interactions) -> NCFMLP:
+        dim = (hidden[0] if hidden else factors) // 2
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return NCFMLP(log.n_users, log.n_items, dim, hidden)
+
+    return make
+
+
+def depths(factors: int, deepest: int = 4) -> list[tuple[int, ...]]:
+    """Towers of 0 to `deepest` hidden layers, all ending in `factors`, each twice the next."""
+    return [tuple(factors * 2**i for i in reversed(range(depth))) for depth in range(deepest + 1)]
+
+
+def fuse_and_test(
+    judge: Judge,
+    gmf: tuple[GMF, GMF],
+    mlp: tuple[NCFMLP, NCFMLP],
+    *,
+    lr: float,
+    seed: int,
+    alpha: float = 0.5,
+) -> dict:
+    """NeuMF with pre-training, by the same rule.
+
+    Args:
+        judge: who scores.
+        gmf: the model fitted on the training part, and the one fitted on everything.
+        mlp: the same.
+        lr: of SGD.
+        seed: of order and negatives.
+        alpha: weight of GMF.
+
+    Returns:
+        "start" and "share": of the learnable before SGD and after; "epochs" of SGD, chosen on
+        validation, 0 if SGD never helped.
+    """
+    model = NeuMF.from_pretrained(gmf[0], mlp[0], alpha)
+    before = judge.validate(model)
+    more = {"lr": lr, "seed": seed, "batch_size": BATCH, "amp": False}
+    history = fine_tune(model, judge.train, epochs=SGD_EPOCHS, validate=judge.validate, **more)
+    epochs = history.best_epoch + 1 if history.best_score > before else 0
+    model = NeuMF.from_pretrained(gmf[1], mlp[1], alpha)
+    start = learnable(judge, model)
+    if epochs:
+        fine_tune(model, judge.refit, epochs=epochs, **more)
+    return {"start": start, "share": learnable(judge, model), "epochs": epochs, "model": model}
+
+
+def validation_score(judge: Judge, name: str, setting: Setting) -> float:
+    """The best NDCG@10 on validation under a setting, for `climb`."""
+    return choose_epochs(judge, maker(name, setting, 0), setting, 0)[1].best_score
+
+
+def moves() -> list:
+    """One knob at a time: learning rate up, down, length up, down, penalty."""
+    return [
+        lambda s: replace(s, lr=s.lr * 2),
+        lambda s: replace(s, lr=s.lr / 2),
+        lambda s: replace(s, factors=s.factors * 2),
+        lambda s: replace(s, factors=max(2, s.factors // 2)),
+        lambda s: replace(s, weight_decay=s.weight_decay * 4 or 1e-7),
+        lambda s: replace(s, n_negatives=s.n_negatives * 2),
+    ]

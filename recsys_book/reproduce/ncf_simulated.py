@@ -1,0 +1,233 @@
+"""Chapter 03 on the simulated service: who wins, depth, negatives, alpha, the amount of data.
+
+Settings are chosen in world 100, which no figure comes from: ten settings a model, one knob at a
+time, closed forms included. Figures come from worlds 0 to 4. The amount of data is changed on
+worlds of 112 days instead of 28, of whose clicks a random share is kept; there every amount has
+settings of its own, chosen with six settings a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import torch
+
+from recsys_book.data import simulate
+from recsys_book.experiments import ncf_simulated as lab
+from recsys_book.experiments.embeddings import Judge, judge_world
+from recsys_book.experiments.ncf import ALPHAS, Setting, climb
+from recsys_book.models.baselines import EASE, IALS, ItemKNN
+from recsys_book.reproduce.cells import Cells, in_processes
+from recsys_book.reproduce.ncf import times
+from recsys_book.reproduce.record import Run
+from recsys_book.train import keep_freed_memory
+
+NAME = "ncf_simulated"
+SEEDS, TUNING_WORLD, BUDGET = (0, 1, 2, 3, 4), 100, 10
+LEARNED = ("MF", "GMF", "MLP", "NeuMF")
+CLOSED = {"ItemKNN": ItemKNN, "EASE": EASE, "IALS": IALS}
+CLOSED_START = {
+    "ItemKNN": {"k": 100, "shrinkage": 10.0},
+    "EASE": {"l2": 100.0},
+    "IALS": {"dim": 16, "l2": 0.02, "unobserved_weight": 0.2},
+}
+NEGATIVES, MORE_SEEDS = (1, 2, 3, 4, 6, 8, 10), (0, 1, 2)
+SHARES, DAYS, AMOUNT_BUDGET = (1 / 27, 1 / 9, 1 / 3, 1.0), 112, 6
+AMOUNT_MODELS = ("MF", "NeuMF", "EASE")
+
+
+def choose_learned(judge: Judge, name: str, budget: int = BUDGET) -> Setting:
+    """The best of so many settings of a learned model."""
+    score = lambda setting: lab.validation_score(judge, name, setting)
+    start = Setting(0.01, 8, batch_size=lab.BATCH)
+    return climb(score, start, lab.moves(), budget)[0]
+
+
+def choose_closed(judge: Judge, name: str, budget: int = BUDGET) -> dict:
+    """The best of so many settings of a closed form."""
+    knobs = CLOSED_START[name]
+
+    every = [times(knob, factor) for knob in knobs for factor in (2, 0.5)]
+    score = lambda items: judge.validate(CLOSED[name](judge.train, **dict(items)))
+    return dict(climb(score, tuple(knobs.items()), every, budget)[0])
+
+
+def compare(judge: Judge, settings: dict, sgd: float, seed: int) -> dict:
+    """Every model once in one world: shares of the learnable, epochs, and alpha."""
+    found = {"share": {}, "epochs": {}, "alpha": {}}
+    for name in CLOSED:
+        found["share"][name] = lab.learnable(judge, CLOSED[name](judge.refit, **settings[name]))
+    parts = {}
+    for name in LEARNED:
+        setting = Setting(**settings[name])
+        result = lab.train_and_test(judge, lab.maker(name, setting, seed), setting, seed)
+        parts[name] = result["parts"]
+        for what in ("share", "epochs"):
+            found[what][name] = result[what]
+    for alpha in ALPHAS:
+        fused = lab.fuse_and_test(judge, parts["GMF"], parts["MLP"], lr=sgd, seed=seed, alpha=alpha)
+        found["alpha"][str(alpha)] = [fused["start"], fused["share"], fused["epochs"]]
+    found["share"]["NeuMF-pre"] = found["alpha"]["0.5"][1]
+    return found
+
+
+def choose_sgd(judge: Judge, settings: dict) -> float:
+    """SGD's learning rate after pre-training."""
+    parts = {
+        name: lab.choose_epochs(
+            judge, lab.maker(name, Setting(**settings[name]), 0), Setting(**settings[name]), 0
+        )[0]
+        for name in ("GMF", "MLP")
+    }
+
+    def score(lr: float) -> float:
+        model = lab.NeuMF.from_pretrained(parts["GMF"], parts["MLP"])
+        history = lab.fine_tune(
+            model, judge.train, lr=lr, epochs=lab.SGD_EPOCHS, seed=0, batch_size=lab.BATCH,
+            amp=False, validate=judge.validate,
+        )  # fmt: skip
+        return history.best_score
+
+    return climb(score, 1.0, [lambda lr: lr * 4, lambda lr: lr / 4], BUDGET)[0]
+
+
+def depth_and_negatives(judge: Judge, settings: dict, seed: int) -> dict:
+    """The tower's depth at MLP's setting, and negatives per positive at NeuMF's and MF's."""
+    setting = Setting(**settings["MLP"])
+    depth = {}
+    for hidden in lab.depths(setting.factors):
+        make = lab.deep_maker(hidden, setting.factors, seed)
+        depth[str(len(hidden))] = lab.train_and_test(judge, make, setting, seed)["share"]
+    negatives = {}
+    for name in ("MF", "NeuMF"):
+        for n in NEGATIVES:
+            setting = replace(Setting(**settings[name]), n_negatives=n)
+            result = lab.train_and_test(judge, lab.maker(name, setting, seed), setting, seed)
+            negatives[f"{name}/{n}"] = result["share"]
+    return {"depth": depth, "negatives": negatives}
+
+
+def amount(name: str, share: float) -> dict:
+    """One model on one amount of data, with settings chosen for it."""
+    chooser = lab.judge_share(simulate(seed=TUNING_WORLD, days=DAYS), share)
+    if name in CLOSED:
+        knobs = choose_closed(chooser, name, AMOUNT_BUDGET)
+    else:
+        setting = choose_learned(chooser, name, AMOUNT_BUDGET)
+        knobs = asdict(setting)
+    found = {"setting": knobs, "clicks": [], "share": []}
+    for seed in SEEDS:
+        judge = lab.judge_share(simulate(seed=seed, days=DAYS), share)
+        if name in CLOSED:
+            score = lab.learnable(judge, CLOSED[name](judge.refit, **knobs))
+        else:
+            make = lab.maker(name, setting, seed)
+            score = lab.train_and_test(judge, make, setting, seed)["share"]
+        found["clicks"].append(len(judge.refit))
+        found["share"].append(score)
+    return found
+
+
+class Work:
+    """The run: each public method is one kind of piece."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+
+    def choose(self, name: str) -> dict:
+        """A model's setting, from the world kept for that."""
+
+        def make() -> dict:
+            judge = judge_world(simulate(seed=TUNING_WORLD))
+            if name in CLOSED:
+                return {"best": choose_closed(judge, name)}
+            return {"best": asdict(choose_learned(judge, name))}
+
+        return self.cells.get(f"choose {name}", make)["best"]
+
+    def settings(self) -> dict[str, dict]:
+        """Of every model."""
+        return {name: self.choose(name) for name in (*LEARNED, *CLOSED)}
+
+    def sgd(self) -> float:
+        """SGD's learning rate after pre-training."""
+        judge = lambda: judge_world(simulate(seed=TUNING_WORLD))
+        return self.cells.get("sgd", lambda: {"lr": choose_sgd(judge(), self.settings())})["lr"]
+
+    def world(self, seed: int) -> dict:
+        """Every model in one world."""
+
+        def make() -> dict:
+            return compare(judge_world(simulate(seed=seed)), self.settings(), self.sgd(), seed)
+
+        return self.cells.get(f"world {seed}", make)
+
+    def more(self, seed: int) -> dict:
+        """Depth and negatives in one world."""
+
+        def make() -> dict:
+            return depth_and_negatives(judge_world(simulate(seed=seed)), self.settings(), seed)
+
+        return self.cells.get(f"more {seed}", make)
+
+    def amount(self, name: str, share: float) -> dict:
+        """See `amount`."""
+        return self.cells.get(f"amount {name} {share:.4f}", lambda: amount(name, share))
+
+
+def plan() -> dict[tuple, list[tuple]]:
+    """Every piece with those it needs."""
+    pieces: dict[tuple, list[tuple]] = {}
+    for share in sorted(SHARES, reverse=True):
+        for name in AMOUNT_MODELS:
+            pieces["amount", name, share] = []
+    choices = [("choose", name) for name in (*LEARNED, *CLOSED)]
+    pieces |= {piece: [] for piece in choices} | {("sgd",): choices}
+    pieces |= {("world", seed): [*choices, ("sgd",)] for seed in SEEDS}
+    return pieces | {("more", seed): choices for seed in MORE_SEEDS}
+
+
+_worker: Work | None = None
+
+
+def open_cells() -> Cells:
+    """Where the pieces are kept."""
+    return Cells(NAME, [SEEDS, BUDGET, SHARES, DAYS, AMOUNT_BUDGET])
+
+
+def _start_worker() -> None:
+    global _worker
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    _worker = Work(open_cells())
+
+
+def _work(piece: tuple) -> None:
+    getattr(_worker, piece[0])(*piece[1:])
+
+
+def main() -> None:
+    """Run it all, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    cells = open_cells()
+    in_processes(plan(), _start_worker, _work)
+    work = Work(cells)
+    figures = {
+        "settings": work.settings(),
+        "sgd": work.sgd(),
+        "worlds": [work.world(seed) for seed in SEEDS],
+        "more": [work.more(seed) for seed in MORE_SEEDS],
+        "amounts": {
+            name: {f"{share:.4f}": work.amount(name, share) for share in SHARES}
+            for name in AMOUNT_MODELS
+        },
+        "pieces": cells.sums(),
+    }
+    for row in figures["worlds"]:
+        print(row["share"])
+    for name, rows in figures["amounts"].items():
+        print(name, {share: row["share"] for share, row in rows.items()})
+    path = run.write(figures)
+    cells.finish()
+    print("written to", path)

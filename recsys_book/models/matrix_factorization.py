@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys_book.checks import check_ids, check_positive
-from recsys_book.layers import look_up
+from recsys_book.layers import Table
 
 
 class MatrixFactorization(nn.Module):
@@ -38,10 +38,10 @@ class MatrixFactorization(nn.Module):
         if dim == 0 and not biases:
             raise ValueError("dim is 0 and biases is False; nothing would be left to learn")
         self.n_users, self.n_items, self.dim = n_users, n_items, dim
-        self.user_vectors = nn.Embedding(n_users, dim) if dim else None  # [U, D]
-        self.item_vectors = nn.Embedding(n_items, dim) if dim else None  # [N, D]
-        self.user_bias = nn.Embedding(n_users, 1) if biases else None  # [U, 1]
-        self.item_bias = nn.Embedding(n_items, 1) if biases else None  # [N, 1]
+        self.user_vectors = Table(n_users, dim) if dim else None  # [U, D]
+        self.item_vectors = Table(n_items, dim) if dim else None  # [N, D]
+        self.user_bias = Table(n_users, 1) if biases else None  # [U, 1]
+        self.item_bias = Table(n_items, 1) if biases else None  # [N, 1]
         self.bias = nn.Parameter(torch.zeros(())) if biases else None
         for table in (self.user_vectors, self.item_vectors):
             if table is not None:
@@ -56,12 +56,9 @@ class MatrixFactorization(nn.Module):
         check_ids("items", items, self.n_items)
         logit = 0.0
         if self.bias is not None:
-            logit = look_up(self.user_bias.weight, users) + look_up(self.item_bias.weight, items)
-            logit = self.bias + logit.squeeze(-1)  # [B]
+            logit = self.bias + (self.user_bias(users) + self.item_bias(items)).squeeze(-1)  # [B]
         if self.dim:
-            p = look_up(self.user_vectors.weight, users)  # [B, D]
-            q = look_up(self.item_vectors.weight, items)
-            logit = logit + (p * q).sum(-1)
+            logit = logit + (self.user_vectors(users) * self.item_vectors(items)).sum(-1)
         return logit
 
     def score(self, users: Tensor) -> Tensor:

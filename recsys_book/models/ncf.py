@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_book.checks import check_ids, check_positive
-from recsys_book.layers import look_up
+from recsys_book.layers import Table, look_up
 
 
 class GMF(nn.Module):
@@ -64,9 +64,8 @@ class GMF(nn.Module):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Logits `[B]` for users `[B]` and items `[B]`, or of any shapes that broadcast."""
         _check_pairs(self, users, items)
-        p = look_up(self.user_vectors.weight, users)  # [B, D]
-        q = look_up(self.item_vectors.weight, items)
-        return self.output(p * q).squeeze(-1)
+        product = self.user_vectors(users) * self.item_vectors(items)  # p ∘ q, [B, D]
+        return self.output(product).squeeze(-1)
 
     def score(self, users: Tensor) -> Tensor:
         """Logits `[U, N]` of the whole catalogue for users `[U]`."""
@@ -203,9 +202,9 @@ class NeuMF(nn.Module):
 PAIRS_AT_ONCE = 100_000
 
 
-def _table(name: str, n: int, dim: int, std: float) -> nn.Embedding:
+def _table(name: str, n: int, dim: int, std: float) -> Table:
     check_positive(name, n)
-    table = nn.Embedding(n, dim)
+    table = Table(n, dim)
     nn.init.normal_(table.weight, std=std)
     return table
 
@@ -227,11 +226,11 @@ def _output(width: int, bias: bool = True) -> nn.Linear:
     return layer
 
 
-def _times(weight: Tensor, table: nn.Embedding, ids: Tensor, bias: Tensor | None = None) -> Tensor:
+def _times(weight: Tensor, table: Table, ids: Tensor, bias: Tensor | None = None) -> Tensor:
     """`weight` times the vector of each id; where ids outnumber the table's rows, once a row."""
     if ids.numel() > table.num_embeddings:
         return look_up(F.linear(table.weight, weight, bias), ids)
-    return F.linear(look_up(table.weight, ids), weight, bias)
+    return F.linear(table(ids), weight, bias)
 
 
 def _check_pairs(model: nn.Module, users: Tensor, items: Tensor) -> None:

@@ -12,7 +12,9 @@ from scipy.stats import kendalltau
 
 from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.data.world import GENRES, World
+from recsys_book.experiments.embeddings import Judge, company, purities
 from recsys_book.experiments.ncf import ALPHAS
+from recsys_book.models.ncf import NeuMF
 from recsys_book.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import Frames, Switches
 
@@ -434,7 +436,7 @@ def switches(record: dict) -> Switches:
     seeds_differ = np.std([t[0] for t in tests(record, "NeuMF", 32)], ddof=1)
     return Switches(
         values, RULES, RACERS, title="Make NeuMF win", start=[0, 0, 0, 0, 0, 0, 0, 3],
-        close=round(float(seeds_differ), 4),
+        margin=round(float(seeds_differ), 4),
     )  # fmt: skip
 
 
@@ -453,3 +455,27 @@ def _under(runs: Sequence[dict], rule: Mapping[str, str]) -> float:
     if rule["seed"] == "mean of three":
         return float(np.mean([of(run) for run in runs]))
     return of(runs[min(int(rule["seed"]), len(runs) - 1)])
+
+
+# ---------------------------------------------------------------- the map
+
+
+def two_tables(
+    judges: Sequence[Judge], models: Sequence[NeuMF], worlds: Sequence[World]
+) -> dict[str, list[dict[str, float]]]:
+    """What each of NeuMF's two tables of film vectors knows, world by world.
+
+    Returns:
+        table → a row a world: neighbour purity by genre, that of equally popular and of random
+        pairs, and the share of neighbours of a film's own third by popularity (chance: 1/3).
+    """
+    rows: dict[str, list[dict]] = {"GMF's q": [], "the tower's q'": []}
+    for seed, (judge, model, world) in enumerate(zip(judges, models, worlds, strict=True)):
+        counts, genre = judge.refit.item_counts(), torch.from_numpy(world.film.genre)
+        known = counts > 0
+        for name, part in zip(rows, (model.gmf, model.mlp), strict=True):
+            found = part.item_vectors.weight.detach()[known]
+            pure = purities(found, genre[known], counts[known], seed)
+            near = float(np.mean(list(company(found, counts[known]).values())))
+            rows[name].append(pure | {"of the same third by popularity": near})
+    return rows

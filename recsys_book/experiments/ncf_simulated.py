@@ -166,6 +166,20 @@ def fuse_and_test(
     return {"start": start, "share": learnable(judge, model), "epochs": epochs, "model": model}
 
 
+def tower_by_epoch(judge: Judge, setting: Setting, epochs: int, seed: int) -> list[torch.Tensor]:
+    """The film vectors of NeuMF's tower `[N, D]` before training and after every epoch."""
+    model = make_model("NeuMF", judge.refit, setting.factors, seed)
+    table, kept = model.mlp.item_vectors.weight, []
+    kept.append(table.detach().clone())
+
+    def keep(model: nn.Module) -> float:
+        kept.append(table.detach().clone())
+        return float(len(kept))  # the last epoch counts as the best: nothing is chosen here
+
+    adam(model, judge.refit, setting, seed, epochs=epochs, validate=keep)
+    return kept
+
+
 def validation_score(judge: Judge, name: str, setting: Setting) -> float:
     """The best NDCG@10 on validation under a setting, for `climb`."""
     return choose_epochs(judge, maker(name, setting, 0), setting, 0)[1].best_score

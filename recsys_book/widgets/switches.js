@@ -1,5 +1,5 @@
 // Switches: figures of several models under rules that the reader flips.
-// State (see switches.py): data, switches, models, title, digits, close, index.
+// State (see switches.py): data, switches, models, title, digits, margin, index.
 
 function render({ model, el }) {
   const switches = model.get("switches"), names = model.get("models"), title = model.get("title");
@@ -50,7 +50,7 @@ function render({ model, el }) {
     const order = values.map((_, m) => m).sort((a, b) => values[b] - values[a]);
     const [first, second] = order;
     const gap = values[first] - values[second];
-    const tie = gap <= model.get("close");
+    const tie = gap <= model.get("margin");
     // From a round number below the lowest to one above the highest.
     const low = Math.floor(20 * Math.min(...values)) / 20;
     const high = Math.max(low + 0.05, Math.ceil(20 * Math.max(...values)) / 20);

@@ -25,7 +25,7 @@ class Switches(anywidget.AnyWidget):
         title: what the widget is, for the reader and for screen readers.
         start: where the switches stand at first.
         digits: decimals shown.
-        close: two figures nearer than this are called too close to tell.
+        margin: two figures nearer than this are called too close to tell.
 
     Raises:
         ValueError: shapes that do not fit, figures that are not finite.
@@ -39,7 +39,7 @@ class Switches(anywidget.AnyWidget):
     models = traitlets.List(traitlets.Unicode()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     digits = traitlets.Int(3).tag(sync=True)
-    close = traitlets.Float(0.0).tag(sync=True)
+    margin = traitlets.Float(0.0).tag(sync=True)
     index = traitlets.List(traitlets.Int()).tag(sync=True)  # where each switch stands
 
     def __init__(
@@ -51,7 +51,7 @@ class Switches(anywidget.AnyWidget):
         title: str,
         start: Sequence[int] | None = None,
         digits: int = 3,
-        close: float = 0.0,
+        margin: float = 0.0,
     ) -> None:
         values = np.asarray(values, dtype=float)
         sizes = [len(labels) for labels in switches.values()]
@@ -71,7 +71,7 @@ class Switches(anywidget.AnyWidget):
             models=list(models),
             title=title,
             digits=digits,
-            close=close,
+            margin=margin,
             index=start,
         )
 

@@ -102,7 +102,7 @@ def in_processes(
         total=len(left), unit="piece", disable=os.environ.get("TQDM_DISABLE", "") not in ("", "0")
     )
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=start) as pool:
+    with ProcessPoolExecutor(workers, context, _begin, (start,)) as pool:
         while left or running:
             for piece in [p for p, needs in left.items() if done.issuperset(needs)]:
                 if len(running) == workers:
@@ -117,6 +117,11 @@ def in_processes(
                 done.add(running.pop(future))
                 bar.update()
     bar.close()
+
+
+def _begin(start: Callable[[], None]) -> None:
+    os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
+    start()
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -29,15 +29,19 @@ def check_ids(name: str, ids: Tensor, n: int) -> None:
         raise ValueError(f"{name} contains {bad}; ids must run from 0 to {n - 1}")
 
 
+class NotFinite(ValueError):
+    """A figure that is no number, or endless."""
+
+
 def check_finite(name: str, values: Tensor, allow_minus_inf: bool = False) -> None:
     """Raise if `values` contains NaN or an infinity (−inf may be allowed: an absent candidate)."""
     if torch.isnan(values).any():
         where = tuple(int(i) for i in torch.isnan(values).nonzero()[0])
-        raise ValueError(f"{name} contains NaN at {where}; every value must be a number")
+        raise NotFinite(f"{name} contains NaN at {where}; every value must be a number")
     bad = torch.isposinf(values) if allow_minus_inf else torch.isinf(values)
     if bad.any():
         where = tuple(int(i) for i in bad.nonzero()[0])
-        raise ValueError(f"{name} contains {float(values[where])} at {where}; it must be finite")
+        raise NotFinite(f"{name} contains {float(values[where])} at {where}; it must be finite")
 
 
 def check_k(k: int, n_candidates: int) -> None:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from recsys_book.checks import NotFinite
+
 Batch = tuple[Tensor, ...]
 
 
@@ -80,8 +82,9 @@ def fit(
         the History; the model carries the weights of `history.best_epoch`.
 
     Raises:
-        ValueError: a loss or a score that is not finite, a checkpoint of another run, an argument
-            out of range.
+        NotFinite: a ValueError: a loss, a weight or a score that is no finite number; most likely
+            the learning rate was too high.
+        ValueError: a checkpoint of another run, an argument out of range.
     """
     if isinstance(optimizers, torch.optim.Optimizer):
         optimizers = [optimizers]
@@ -124,6 +127,7 @@ def fit(
             for schedule in schedules:
                 schedule.step()
             history.loss.append(_mean_loss(losses, epoch))
+            _check_weights(model, epoch)
             history.score += _score(model, validate, epoch)
 
         if validate is None or history.score[-1] > history.best_score:
@@ -178,8 +182,15 @@ def _mean_loss(losses: list[Tensor], epoch: int) -> float:
     values = torch.stack(losses)
     if not torch.isfinite(values).all():
         first = int((~torch.isfinite(values)).nonzero()[0])
-        raise ValueError(f"loss is {float(values[first])} in epoch {epoch}, batch {first}")
+        raise NotFinite(f"loss is {float(values[first])} in epoch {epoch}, batch {first}")
     return float(values.mean())
+
+
+def _check_weights(model: nn.Module, epoch: int) -> None:
+    """The last step of an epoch can break weights that no loss has told of yet."""
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise NotFinite(f"weights {name} are not finite after epoch {epoch}")
 
 
 @torch.no_grad()
@@ -189,7 +200,7 @@ def _score(model: nn.Module, validate: Callable | None, epoch: int) -> list[floa
     model.eval()
     score = float(validate(model))
     if math.isnan(score):
-        raise ValueError(f"validate returned NaN after epoch {epoch}; it must be a number")
+        raise NotFinite(f"validate returned NaN after epoch {epoch}; it must be a number")
     return [score]
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from recsys_book.checks import NotFinite
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidates
@@ -99,6 +100,14 @@ def fine_tune(
         torch.optim.SGD(model.parameters(), lr=lr), validate=validate, max_epochs=epochs,
         patience=None, seed=seed, amp=amp,
     )  # fmt: skip
+
+
+def score_of(train: Callable[[], History]) -> float:
+    """The best validation score of a training; 0, the lowest there is, where it diverged."""
+    try:
+        return train().best_score
+    except NotFinite:
+        return 0.0
 
 
 @dataclass(frozen=True)

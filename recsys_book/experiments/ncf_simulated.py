@@ -100,13 +100,24 @@ def train_and_test(judge: Judge, make, setting: Setting, seed: int) -> dict:
         "share" of the learnable, "epochs", "parts": the model of both fits.
     """
     chosen, history = choose_epochs(judge, make, setting, seed)
+    epochs = history.best_epoch + 1
+    model = refit(judge, make, setting, epochs, seed)
+    return {"share": learnable(judge, model), "epochs": epochs, "parts": (chosen, model)}
+
+
+def refit(judge: Judge, make, setting: Setting, epochs: int, seed: int) -> nn.Module:
+    """A new model, fitted on everything before the test, for so many epochs.
+
+    Args:
+        judge: whose clicks.
+        make: `make(log)`, a new model.
+        setting: how to train.
+        epochs: how long, chosen on validation before.
+        seed: of order and negatives.
+    """
     model = make(judge.refit)
-    adam(model, judge.refit, setting, seed, epochs=history.best_epoch + 1)
-    return {
-        "share": learnable(judge, model),
-        "epochs": history.best_epoch + 1,
-        "parts": (chosen, model),
-    }
+    adam(model, judge.refit, setting, seed, epochs=epochs)
+    return model
 
 
 def maker(name: str, setting: Setting, seed: int):
@@ -166,18 +177,24 @@ def fuse_and_test(
     return {"start": start, "share": learnable(judge, model), "epochs": epochs, "model": model}
 
 
-def tower_by_epoch(judge: Judge, setting: Setting, epochs: int, seed: int) -> list[torch.Tensor]:
-    """The film vectors of NeuMF's tower `[N, D]` before training and after every epoch."""
-    model = make_model("NeuMF", judge.refit, setting.factors, seed)
-    table, kept = model.mlp.item_vectors.weight, []
-    kept.append(table.detach().clone())
+def refit_watching_the_tower(
+    judge: Judge, setting: Setting, epochs: int, seed: int
+) -> tuple[NeuMF, list[torch.Tensor]]:
+    """`refit` of a NeuMF that also keeps its tower's film vectors.
+
+    Returns:
+        the model, and the vectors `[N, D]` before training and after every epoch.
+    """
+    kept: list[torch.Tensor] = []
 
     def keep(model: nn.Module) -> float:
-        kept.append(table.detach().clone())
+        kept.append(model.mlp.item_vectors.weight.detach().clone())
         return float(len(kept))  # the last epoch counts as the best: nothing is chosen here
 
+    model = make_model("NeuMF", judge.refit, setting.factors, seed)
+    keep(model)
     adam(model, judge.refit, setting, seed, epochs=epochs, validate=keep)
-    return kept
+    return model, kept
 
 
 def validation_score(judge: Judge, name: str, setting: Setting) -> float:

@@ -144,11 +144,8 @@ class Table:
 
             def score(lr: float) -> float:
                 model = lab.pretrained(*parts, self.split.train, factors, 0.5)
-                history = lab.fine_tune(
-                    model, self.split.train, lr=lr, epochs=lab.SGD_EPOCHS, seed=0,
-                    validate=self.judge.validation,
-                )  # fmt: skip
-                return history.best_score
+                more = {"epochs": lab.SGD_EPOCHS, "seed": 0, "validate": self.judge.validation}
+                return lab.score_of(lambda: lab.fine_tune(model, self.split.train, lr=lr, **more))
 
             moves = [lambda lr: lr * 4, lambda lr: lr / 4]
             best, tried = lab.climb(score, 1.0, moves, BUDGET)

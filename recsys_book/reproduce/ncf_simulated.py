@@ -15,7 +15,7 @@ import torch
 from recsys_book.data import simulate
 from recsys_book.experiments import ncf_simulated as lab
 from recsys_book.experiments.embeddings import Judge, judge_world
-from recsys_book.experiments.ncf import ALPHAS, Setting, climb
+from recsys_book.experiments.ncf import ALPHAS, Setting, climb, score_of
 from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.ncf import times
@@ -82,11 +82,9 @@ def choose_sgd(judge: Judge, settings: dict) -> float:
 
     def score(lr: float) -> float:
         model = lab.NeuMF.from_pretrained(parts["GMF"], parts["MLP"])
-        history = lab.fine_tune(
-            model, judge.train, lr=lr, epochs=lab.SGD_EPOCHS, seed=0, batch_size=lab.BATCH,
-            amp=False, validate=judge.validate,
-        )  # fmt: skip
-        return history.best_score
+        more = {"epochs": lab.SGD_EPOCHS, "seed": 0, "batch_size": lab.BATCH, "amp": False}
+        more["validate"] = judge.validate
+        return score_of(lambda: lab.fine_tune(model, judge.train, lr=lr, **more))
 
     return climb(score, 1.0, [lambda lr: lr * 4, lambda lr: lr / 4], BUDGET)[0]
 

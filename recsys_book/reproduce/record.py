@@ -66,7 +66,7 @@ def read_record(name: str) -> dict:
         known = sorted(p.stem for p in results_folder().glob("*.json"))
         raise ValueError(
             f"name is {name!r}; {results_folder()} holds {', '.join(known) or 'no record'}. "
-            f"Make it with: python -m recsys_book.reproduce {name}"
+            "`python -m recsys_book.reproduce --help` names the runs that make them"
         )
     record = json.loads(path.read_text(encoding="utf-8"))
     missing = [part for part in PROVENANCE if part not in record]

@@ -337,3 +337,15 @@ def test_fit_takes_no_amp_where_there_is_none(judge, monkeypatch):
     batches = lambda epoch, generator: [(users, items)]
     fit(model, batches, loss, sgd, validate=None, max_epochs=1, patience=None, amp=True)
     assert seen == [(torch.float32, False)]
+
+
+def test_a_rate_too_high_for_sgd_counts_as_the_worst(judge):
+    log = judge.split.train
+    gmf, mlp = (lab.make_model(name, log, 4, 0) for name in ("GMF", "MLP"))
+
+    def score(lr: float) -> float:
+        model = NeuMF.from_pretrained(gmf, mlp)
+        more = {"epochs": 2, "seed": 0, "amp": False, "validate": judge.validation}
+        return lab.score_of(lambda: lab.fine_tune(model, log, lr=lr, **more))
+
+    assert score(1e12) == 0.0 < score(0.1)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.checks import check_finite, check_k, check_same_shape
+from recsys_book.checks import NotFinite, check_finite, check_k, check_same_shape
 
 TIE_RULES = ("worst", "average", "best")
 
@@ -147,7 +147,7 @@ def _check_ranking(scores: Tensor, relevant: Tensor, k: int, ties: str) -> None:
             "drop users without a relevant item first, and report how many they are"
         )
     if torch.isneginf(scores[relevant]).any():
-        raise ValueError("scores is -inf (absent) for a relevant candidate; it can never be found")
+        raise NotFinite("scores is -inf (absent) for a relevant candidate; it can never be found")
 
 
 # ---------------------------------------------------------------- pointwise

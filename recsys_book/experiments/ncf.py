@@ -9,6 +9,7 @@ is scored. What other rules would have printed is kept beside it.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -352,23 +353,31 @@ def run_pretrained(
         alpha: weight of GMF at the start.
 
     Returns:
-        the cell, and what any alpha gives before SGD: alpha → {"chosen", "refit"} → NDCG@10 on
+        the cell, whose first "epoch" is the start itself, so that SGD may be left out where it
+        helps nothing; and what any alpha gives before SGD: alpha → {"chosen", "refit"} → NDCG@10 on
         validation, HR@10 and NDCG@10 on test.
     """
     split, start = judge.split, {}
 
-    def train(log: Interactions, which: str, epochs: int, choose: bool) -> Watched:
+    def train(log: Interactions, which: str, choose: bool) -> tuple[Watched, bool]:
         weights = [part[which] for part in parts]
-        model = pretrained(*weights, log, factors, alpha)
-        run = lambda v: fine_tune(model, log, lr=lr, epochs=epochs, seed=seed, validate=v)
         for a in ALPHAS:
             mixed = pretrained(*weights, log, factors, a)
             start.setdefault(str(a), {})[which] = [judge.validation(mixed), *judge.test(mixed)]
-        return watch(judge, run, choose=choose)
+        model = pretrained(*weights, log, factors, alpha)
+        before, at_start = judge.validation(model), copy.deepcopy(model.state_dict())
+        test_at_start = judge.test(model)
+        more = {"lr": lr, "epochs": SGD_EPOCHS, "seed": seed}
+        watched = watch(judge, lambda v: fine_tune(model, log, validate=v, **more), choose=choose)
+        helped = watched.history.best_score > before
+        watched.history.score.insert(0, before)
+        watched.test.insert(0, test_at_start)
+        watched.weights.insert(0, at_start)
+        return watched, helped
 
-    chosen = train(split.train, "chosen", SGD_EPOCHS, True)
-    refit = train(split.train_and_validation, "refit", SGD_EPOCHS, False)
-    return Cell(chosen, refit, chosen.history.best_epoch + 1), start
+    chosen, helped = train(split.train, "chosen", True)
+    refit, _ = train(split.train_and_validation, "refit", False)
+    return Cell(chosen, refit, chosen.history.best_epoch + 2 if helped else 1), start
 
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -86,7 +86,7 @@ def choose_sgd(judge: Judge, settings: dict) -> float:
         more["validate"] = judge.validate
         return score_of(lambda: lab.fine_tune(model, judge.train, lr=lr, **more))
 
-    return climb(score, 1.0, [lambda lr: lr * 4, lambda lr: lr / 4], BUDGET)[0]
+    return climb(score, 0.25, [lambda lr: lr / 4, lambda lr: lr * 4], BUDGET)[0]
 
 
 def depth_and_negatives(judge: Judge, settings: dict, seed: int) -> dict:

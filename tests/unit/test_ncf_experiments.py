@@ -133,7 +133,11 @@ def test_pretraining_starts_from_the_mixture(judge, short):
     cell, start = lab.run_pretrained(judge, parts, 4, lr=1.0, seed=0)
     assert tuple(start["1.0"]["refit"][1:]) == made[0].figures()["test"]  # GMF alone
     assert tuple(start["0.0"]["refit"][1:]) == made[1].figures()["test"]  # the MLP alone
-    assert 1 <= cell.epochs <= 2
+    assert 1 <= cell.epochs <= 3
+    assert tuple(start["0.5"]["refit"][1:]) == cell.refit.test[0]  # the start may be chosen too
+    still, _ = lab.run_pretrained(judge, parts, 4, lr=1e-9, seed=0)
+    assert still.figures()["test"] == pytest.approx(cell.refit.test[0], abs=1e-9)
+    assert cell.epochs == int(np.argmax(cell.figures()["validation"])) + 1
 
 
 def test_sgd_goes_on_from_where_it_stands(judge, short):

@@ -9,7 +9,6 @@ is scored. What other rules would have printed is kept beside it.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -193,13 +192,21 @@ class Watched:
     seconds: float
 
 
-def watch(judge: Judge, train: Callable[[Callable], History], *, choose: bool) -> Watched:
+def watch(
+    judge: Judge,
+    train: Callable[[Callable], History],
+    *,
+    choose: bool,
+    start: nn.Module | None = None,
+) -> Watched:
     """Train, scoring after every epoch.
 
     Args:
         judge: who scores.
         train: `train(validate)` trains a model and returns the History.
         choose: the best epoch by the validation item; otherwise the last one stays.
+        start: scored before the first epoch and counted as one, so that no training at all can be
+            the best.
     """
     test, weights, scoring = [], [], 0.0
 
@@ -212,7 +219,14 @@ def watch(judge: Judge, train: Callable[[Callable], History], *, choose: bool) -
         scoring += time.perf_counter() - began
         return value
 
+    before = None if start is None else validate(start)
+    scoring = 0.0  # of the epochs alone
     history = train(validate)
+    if before is not None:
+        history.score.insert(0, before)
+        history.best_epoch += 1
+        if before >= history.best_score:
+            history.best_epoch, history.best_score = 0, before
     return Watched(history, test, weights, sum(history.seconds) - scoring)
 
 
@@ -359,25 +373,19 @@ def run_pretrained(
     """
     split, start = judge.split, {}
 
-    def train(log: Interactions, which: str, choose: bool) -> tuple[Watched, bool]:
+    def train(log: Interactions, which: str, choose: bool) -> Watched:
         weights = [part[which] for part in parts]
         for a in ALPHAS:
             mixed = pretrained(*weights, log, factors, a)
             start.setdefault(str(a), {})[which] = [judge.validation(mixed), *judge.test(mixed)]
         model = pretrained(*weights, log, factors, alpha)
-        before, at_start = judge.validation(model), copy.deepcopy(model.state_dict())
-        test_at_start = judge.test(model)
         more = {"lr": lr, "epochs": SGD_EPOCHS, "seed": seed}
-        watched = watch(judge, lambda v: fine_tune(model, log, validate=v, **more), choose=choose)
-        helped = watched.history.best_score > before
-        watched.history.score.insert(0, before)
-        watched.test.insert(0, test_at_start)
-        watched.weights.insert(0, at_start)
-        return watched, helped
+        run = lambda v: fine_tune(model, log, validate=v, **more)
+        return watch(judge, run, choose=choose, start=model)
 
-    chosen, helped = train(split.train, "chosen", True)
-    refit, _ = train(split.train_and_validation, "refit", False)
-    return Cell(chosen, refit, chosen.history.best_epoch + 2 if helped else 1), start
+    chosen = train(split.train, "chosen", True)
+    refit = train(split.train_and_validation, "refit", False)
+    return Cell(chosen, refit, chosen.history.best_epoch + 1), start
 
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

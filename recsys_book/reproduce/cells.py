@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from recsys_book.reproduce.record import results_folder
+from recsys_book.reproduce.record import commit, results_folder
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -45,8 +46,9 @@ class Cells:
 
         Args:
             key: names the piece; `/` and spaces are fine.
-            make: works the piece out; its dict must fit into JSON. "seconds" is added to it, and
-                "processor_seconds", which do not count while the run was made to wait.
+            make: works the piece out; its dict must fit into JSON. "seconds" is added to it,
+                "processor_seconds", which do not count while the run was made to wait, and the
+                "commit" that made it.
         """
         path = self.path(key, "json")
         if path.is_file():
@@ -56,6 +58,7 @@ class Cells:
             value = make()
             value["seconds"] = round(time.perf_counter() - began, 1)
             value["processor_seconds"] = round(time.process_time() - busy, 1)
+            value["commit"] = commit()
             _whole(path, lambda partial: partial.write_text(json.dumps(value, allow_nan=False)))
         return value
 
@@ -71,11 +74,17 @@ class Cells:
         """Where a piece is kept."""
         return self.folder / f"{key.replace('/', '-').replace(' ', '_')}.{kind}"
 
-    def sums(self) -> dict[str, float]:
-        """What all finished pieces took together, whichever run made them; "n" is their number."""
+    def sums(self) -> dict:
+        """What all finished pieces took together, whichever run made them.
+
+        Returns:
+            "seconds", "processor_seconds", "n" pieces, and "commits": commit → pieces it made.
+        """
         every = [json.loads(f.read_text(encoding="utf-8")) for f in self.folder.glob("*.json")]
         kinds = ("seconds", "processor_seconds")
-        return {kind: sum(piece[kind] for piece in every) for kind in kinds} | {"n": len(every)}
+        took = {kind: round(sum(piece[kind] for piece in every), 1) for kind in kinds}
+        commits = Counter(piece.get("commit", "unknown") for piece in every)
+        return took | {"n": len(every), "commits": dict(commits)}
 
     def finish(self) -> None:
         """Throw the pieces away; the record is written."""

@@ -304,9 +304,8 @@ def main() -> None:
         "cells": {f"{name}/{factors}": found for (name, factors), found in rows.items()},
         "seeds_by_factors": {str(k): list(v) for k, v in SEEDS.items()},
         "bfloat16": has_bfloat16(),
-        "pieces": cells.sums(),
     }
-    path = run.write(figures)
+    path = run.write(figures, pieces=cells.sums())
     cells.finish()
     print("written to", path)
 

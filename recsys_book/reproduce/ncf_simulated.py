@@ -220,12 +220,11 @@ def main() -> None:
             name: {f"{share:.4f}": work.amount(name, share) for share in SHARES}
             for name in AMOUNT_MODELS
         },
-        "pieces": cells.sums(),
     }
     for row in figures["worlds"]:
         print(row["share"])
     for name, rows in figures["amounts"].items():
         print(name, {share: row["share"] for share, row in rows.items()})
-    path = run.write(figures)
+    path = run.write(figures, pieces=cells.sums())
     cells.finish()
     print("written to", path)

@@ -36,17 +36,23 @@ class Run:
         self.name, self.command, self.seeds = name, command, seeds
         self.start = time.perf_counter()
 
-    def write(self, figures: dict) -> Path:
-        """Write the record, whole or not at all, and return its path."""
+    def write(self, figures: dict, pieces: dict | None = None) -> Path:
+        """Write the record, whole or not at all, and return its path.
+
+        Args:
+            figures: what was found.
+            pieces: `Cells.sums()` of a run that may have been resumed. Its seconds are then those
+                of all pieces, whichever run made them, and the commits that made them are told.
+        """
         record = {
             "command": self.command,
-            "commit": _commit(),
+            "commit": commit(),
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
-            "seconds": round(time.perf_counter() - self.start, 1),
+            "seconds": round((pieces or {}).get("seconds", time.perf_counter() - self.start), 1),
             "seeds": self.seeds,
             "figures": figures,
-        }
+        } | ({"pieces": pieces} if pieces else {})
         path = results_folder() / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
@@ -77,8 +83,13 @@ def read_record(name: str) -> dict:
 
 def provenance(record: dict) -> str:
     """Three short lines on where a record comes from, for the notebook to print."""
+    commits, took = record["commit"], f"in {record['seconds']:.0f} s"
+    if "pieces" in record:
+        pieces = record["pieces"]
+        commits = ", ".join(sorted({*pieces["commits"], commits}))
+        took = f"{pieces['n']} pieces that took {pieces['processor_seconds'] / 3600:.1f} core hours"
     return (
-        f"recorded {record['date']} at commit {record['commit']}, in {record['seconds']:.0f} s\n"
+        f"recorded {record['date']} at commit {commits}, {took}\n"
         f"on {record['machine']}\n"
         f"repeat with: {record['command']}"
     )
@@ -92,7 +103,7 @@ def machine() -> str:
     )
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit the code stood at, with + where files had changed since."""
     try:
         here = Path(__file__).parent

@@ -22,6 +22,7 @@ from recsys_book.models.ncf import NeuMF
 from recsys_book.reproduce import cells as pieces
 from recsys_book.reproduce import ncf as run
 from recsys_book.reproduce import ncf_simulated as simulated_run
+from recsys_book.reproduce.record import provenance
 from recsys_book.sampling import UnseenItems
 from recsys_book.train import fit, has_bfloat16
 
@@ -236,6 +237,7 @@ def test_finished_pieces_are_not_made_again(results):
     first = pieces.Cells("x", "a").get("one/two three", make)
     assert pieces.Cells("x", "a").get("one/two three", make) == first and made == [1]
     assert first["value"] == 1 and first["seconds"] >= 0 and first["processor_seconds"] >= 0
+    assert pieces.Cells("x", "a").sums()["commits"] == {first["commit"]: 1}
     assert pieces.Cells("x", "a").sums()["n"] == 1
     assert pieces.Cells("x", "another identity").get("one/two three", make)["value"] == 2
 
@@ -323,7 +325,9 @@ def test_the_whole_table_on_a_small_split(split, short, results, monkeypatch, ca
             runs = figures["cells"][f"{name}/{factors}"]
             assert len(runs) == len(seeds)
             assert all(0 <= r["test"][0] <= 1 and r["protocols"] for r in runs)
-    assert figures["pieces"]["n"] == len(run.plan())
+    record = json.loads(record.read_text(encoding="utf-8"))
+    assert record["pieces"]["n"] == sum(record["pieces"]["commits"].values()) == len(run.plan())
+    assert provenance(record).count(f"{len(run.plan())} pieces") == 1
 
 
 def test_fit_takes_no_amp_where_there_is_none(judge, monkeypatch):

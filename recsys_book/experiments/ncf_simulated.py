@@ -8,7 +8,6 @@ the learnable: 0 is popularity, 1 the oracle.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -198,17 +197,34 @@ def refit_watching_the_tower(
 
 
 def validation_score(judge: Judge, name: str, setting: Setting) -> float:
-    """The best NDCG@10 on validation under a setting, for `climb`."""
+    """The best NDCG@10 on validation under a setting."""
     return choose_epochs(judge, maker(name, setting, 0), setting, 0)[1].best_score
 
 
-def moves() -> list:
-    """One knob at a time: learning rate up, down, length up, down, penalty."""
-    return [
-        lambda s: replace(s, lr=s.lr * 2),
-        lambda s: replace(s, lr=s.lr / 2),
-        lambda s: replace(s, factors=s.factors * 2),
-        lambda s: replace(s, factors=max(2, s.factors // 2)),
-        lambda s: replace(s, weight_decay=s.weight_decay * 4 or 1e-7),
-        lambda s: replace(s, n_negatives=s.n_negatives * 2),
-    ]
+def draw_settings(n: int, seed: int = 0) -> list[Setting]:
+    """Settings drawn at random from one box, the same for every model that is asked to try them.
+
+    Learning rate from .003 to .05 and L2 from 1e-7 to 1e-4, both evenly on a log scale; 4, 8, 16 or
+    32 factors; 2, 4, 8 or 16 negatives a positive. A search that starts somewhere and climbs
+    favours the model that the start suits; a box favours none. Drawn rather than laid out as a
+    grid, since few of these knobs matter and random draws try each of them at many values (Bergstra
+    and Bengio, JMLR 2012).
+
+    Args:
+        n: how many.
+        seed: of the draws; the first of a longer list are those of a shorter one.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for _ in range(n):
+        rate, penalty, size, negatives = torch.rand(4, generator=generator).tolist()
+        found.append(
+            Setting(
+                lr=float(f"{0.003 * (0.05 / 0.003) ** rate:.2g}"),
+                weight_decay=float(f"{1e-7 * 1e3**penalty:.2g}"),
+                factors=2 ** (2 + int(4 * size)),
+                n_negatives=2 ** (1 + int(4 * negatives)),
+                batch_size=BATCH,
+            )
+        )
+    return found

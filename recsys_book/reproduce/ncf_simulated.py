@@ -1,9 +1,10 @@
 """Chapter 03 on the simulated service: who wins, depth, negatives, alpha, the amount of data.
 
-Settings are chosen in world 100, which no figure comes from: ten settings a model, one knob at a
-time, closed forms included. Figures come from worlds 0 to 4. The amount of data is changed on
+Settings are chosen in world 100, which no figure comes from. Every model that learns by gradient
+descent tries the same 24 settings, drawn at random from one box; closed forms have fewer knobs and
+try ten, one knob at a time. Figures come from worlds 0 to 4. The amount of data is changed on
 worlds of 112 days instead of 28, of whose clicks a random share is kept; there every amount has
-settings of its own, chosen with six settings a model.
+settings of its own, chosen with the same budget.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from recsys_book.reproduce.record import Run
 from recsys_book.train import keep_freed_memory
 
 NAME = "ncf_simulated"
-SEEDS, TUNING_WORLD, BUDGET = (0, 1, 2, 3, 4), 100, 10
+SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
+DRAWS, BUDGET = 24, 10
 LEARNED = ("MF", "GMF", "MLP", "NeuMF")
 CLOSED = {"ItemKNN": ItemKNN, "EASE": EASE, "IALS": IALS}
 CLOSED_START = {
@@ -32,15 +34,20 @@ CLOSED_START = {
     "IALS": {"dim": 16, "l2": 0.02, "unobserved_weight": 0.2},
 }
 NEGATIVES, MORE_SEEDS = (1, 2, 3, 4, 6, 8, 10), (0, 1, 2)
-SHARES, DAYS, AMOUNT_BUDGET = (1 / 27, 1 / 9, 1 / 3, 1.0), 112, 6
+SHARES, DAYS = (1 / 27, 1 / 9, 1 / 3, 1.0), 112
 AMOUNT_MODELS = ("MF", "NeuMF", "EASE")
 
 
-def choose_learned(judge: Judge, name: str, budget: int = BUDGET) -> Setting:
-    """The best of so many settings of a learned model."""
-    score = lambda setting: lab.validation_score(judge, name, setting)
-    start = Setting(0.01, 8, batch_size=lab.BATCH)
-    return climb(score, start, lab.moves(), budget)[0]
+def choose_learned(judge: Judge, name: str, n: int = DRAWS) -> dict:
+    """The best of so many drawn settings of a learned model.
+
+    Returns:
+        "best", the setting, and "tried", the validation score of each in the order drawn.
+    """
+    settings = lab.draw_settings(n)
+    tried = [lab.validation_score(judge, name, setting) for setting in settings]
+    best = max(range(n), key=lambda i: tried[i])
+    return {"best": asdict(settings[best]), "tried": tried}
 
 
 def choose_closed(judge: Judge, name: str, budget: int = BUDGET) -> dict:
@@ -109,16 +116,16 @@ def amount(name: str, share: float) -> dict:
     """One model on one amount of data, with settings chosen for it."""
     chooser = lab.judge_share(simulate(seed=TUNING_WORLD, days=DAYS), share)
     if name in CLOSED:
-        knobs = choose_closed(chooser, name, AMOUNT_BUDGET)
+        knobs = choose_closed(chooser, name)
     else:
-        setting = choose_learned(chooser, name, AMOUNT_BUDGET)
-        knobs = asdict(setting)
+        knobs = choose_learned(chooser, name)["best"]
     found = {"setting": knobs, "clicks": [], "share": []}
     for seed in SEEDS:
         judge = lab.judge_share(simulate(seed=seed, days=DAYS), share)
         if name in CLOSED:
             score = lab.learnable(judge, CLOSED[name](judge.refit, **knobs))
         else:
+            setting = Setting(**knobs)
             make = lab.maker(name, setting, seed)
             score = lab.train_and_test(judge, make, setting, seed)["share"]
         found["clicks"].append(len(judge.refit))
@@ -139,7 +146,7 @@ class Work:
             judge = judge_world(simulate(seed=TUNING_WORLD))
             if name in CLOSED:
                 return {"best": choose_closed(judge, name)}
-            return {"best": asdict(choose_learned(judge, name))}
+            return choose_learned(judge, name)
 
         return self.cells.get(f"choose {name}", make)["best"]
 
@@ -175,14 +182,14 @@ class Work:
 
 def plan() -> dict[tuple, list[tuple]]:
     """Every piece with those it needs."""
-    pieces: dict[tuple, list[tuple]] = {}
+    choices = [("choose", name) for name in (*LEARNED, *CLOSED)]
+    pieces: dict[tuple, list[tuple]] = {piece: [] for piece in choices} | {("sgd",): choices}
+    pieces |= {("world", seed): [*choices, ("sgd",)] for seed in SEEDS}
+    pieces |= {("more", seed): choices for seed in MORE_SEEDS}
     for share in sorted(SHARES, reverse=True):
         for name in AMOUNT_MODELS:
             pieces["amount", name, share] = []
-    choices = [("choose", name) for name in (*LEARNED, *CLOSED)]
-    pieces |= {piece: [] for piece in choices} | {("sgd",): choices}
-    pieces |= {("world", seed): [*choices, ("sgd",)] for seed in SEEDS}
-    return pieces | {("more", seed): choices for seed in MORE_SEEDS}
+    return pieces
 
 
 _worker: Work | None = None
@@ -190,7 +197,7 @@ _worker: Work | None = None
 
 def open_cells() -> Cells:
     """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, BUDGET, SHARES, DAYS, AMOUNT_BUDGET])
+    return Cells(NAME, [SEEDS, DRAWS, BUDGET, SHARES, DAYS])
 
 
 def _start_worker() -> None:

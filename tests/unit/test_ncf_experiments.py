@@ -189,6 +189,30 @@ def test_bfloat16_learns_as_float32_does(judge):
 # ---------------------------------------------------------------- the simulated service
 
 
+def test_every_model_tries_the_same_drawn_settings():
+    settings = service.draw_settings(200)
+    assert settings[:24] == service.draw_settings(24)
+    assert len(set(settings)) == 200
+    rates = torch.tensor([s.lr for s in settings])
+    penalties = torch.tensor([s.weight_decay for s in settings])
+    assert 0.003 <= rates.min() < 0.0035 and 0.043 < rates.max() <= 0.05
+    assert 1e-7 <= penalties.min() < 2e-7 and 5e-5 < penalties.max() <= 1e-4
+    # Evenly on a log scale: half of them below the geometric middle.
+    assert abs((rates < (0.003 * 0.05) ** 0.5).float().mean() - 0.5) < 0.12
+    assert abs((penalties < (1e-7 * 1e-4) ** 0.5).float().mean() - 0.5) < 0.12
+    assert {s.factors for s in settings} == {4, 8, 16, 32}
+    assert {s.n_negatives for s in settings} == {2, 4, 8, 16}
+
+
+def test_the_drawn_setting_with_the_best_validation_is_chosen(monkeypatch):
+    score = lambda judge, name, setting: -abs(setting.lr - 0.01)
+    monkeypatch.setattr(service, "validation_score", score)
+    found = simulated_run.choose_learned(None, "MF", n=12)
+    settings = service.draw_settings(12)
+    assert found["tried"] == [score(None, "MF", s) for s in settings]
+    assert found["best"]["lr"] == min((s.lr for s in settings), key=lambda lr: abs(lr - 0.01))
+
+
 def test_more_data_is_more_of_the_same_clicks():
     world = simulate(n_users=150, n_films=120, days=12)
     small, large = (service.judge_share(world, share) for share in (0.25, 1.0))

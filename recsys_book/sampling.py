@@ -6,10 +6,12 @@ taken as if declined.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_ids, check_positive
+from recsys_book.checks import check_finite, check_ids, check_positive
 from recsys_book.data.interactions import Interactions
 
 
@@ -95,3 +97,74 @@ def with_negatives(
         torch.cat([items, negatives.flatten()]),
         labels,
     )
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A fixed distribution over the catalogue to draw negatives from, the same for every user.
+
+    Attributes:
+        probability: `[N]` float64 q, the chance of each item in one draw.
+        log_q: `[N]` float32, its logarithm; −inf where an item is never drawn.
+    """
+
+    probability: Tensor
+    log_q: Tensor
+    _upper: Tensor  # [N] running sums
+
+    @classmethod
+    def of(cls, weight: Tensor) -> Proposal:
+        """Items in proportion to a weight.
+
+        Args:
+            weight: `[N]`, 0 or more, not all 0.
+
+        Raises:
+            ValueError: other weights.
+        """
+        if weight.dim() != 1 or weight.is_complex() or len(weight) == 0:
+            raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be [N]")
+        check_finite("weight", weight)
+        if float(weight.min()) < 0 or float(weight.max()) == 0:
+            raise ValueError("weight must be 0 or more, and above 0 for one item at least")
+        q = weight.double() / weight.double().sum()
+        upper = q.cumsum(0)
+        return cls(q, q.log().float(), upper / upper[-1])
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`[n]` int64 items, drawn one by one with replacement: `q` is then exactly what it says
+        (items drawn without replacement come up with other chances)."""
+        check_positive("n", n)
+        uniform = torch.rand(n, generator=generator, dtype=torch.float64, device=self._upper.device)
+        return torch.searchsorted(self._upper, uniform, right=True)
+
+
+def unigram(counts: Tensor, power: float = 1.0) -> Proposal:
+    """Items in proportion to count^power: 1 as popular, 0 all alike (those that occur at all).
+
+    Mikolov, Sutskever, Chen, Corrado, Dean: Distributed Representations of Words and Phrases and
+    their Compositionality. NeurIPS 2013, arXiv:1310.4546, section 2.2, takes .75.
+
+    Args:
+        counts: `[N]` how often each item occurs.
+        power: 0 or more.
+    """
+    check_positive("power", power, zero_allowed=True)
+    occurs = counts > 0
+    return Proposal.of(torch.where(occurs, counts.double().clamp(min=1) ** power, 0.0))
+
+
+def log_uniform(counts: Tensor) -> Proposal:
+    """The item of rank r (from 0, by count) with chance log((r + 2) / (r + 1)) / log(N + 1).
+
+    What libraries for large vocabularies draw from by default. It needs no counts once ids are
+    sorted by them, and follows Zipf's law closely; here the ranks are worked out from the counts.
+    Items of one count are ranked by id.
+
+    Args:
+        counts: `[N]` how often each item occurs.
+    """
+    order = counts.argsort(descending=True, stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    return Proposal.of(torch.log1p(1 / (rank.double() + 1)))

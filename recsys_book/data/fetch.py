@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +160,22 @@ def read_member(archive: Path, member: str) -> bytes:
     except KeyError:
         raise ValueError(f"{archive} holds no {member!r}") from None
     except zipfile.BadZipFile as error:
+        raise ValueError(f"{archive} is truncated or altered: {error}") from error
+
+
+def read_tar_member(archive: Path, member: str) -> bytes:
+    """`read_member` for a tar archive, packed with gzip or not."""
+    try:
+        with tarfile.open(archive) as opened:
+            for name in opened.getnames():
+                _check_member_name(archive, name)
+            stream = opened.extractfile(member)
+            if stream is None:
+                raise ValueError(f"{archive} holds {member!r}, which is no file")
+            return stream.read()
+    except KeyError:
+        raise ValueError(f"{archive} holds no {member!r}") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{archive} is truncated or altered: {error}") from error
 
 

@@ -56,6 +56,14 @@ class CandidateGenerator(nn.Module):
         init_std: float = 0.01,
     ) -> None:
         super().__init__()
+        self.arguments = {
+            "n_items": n_items,
+            "dim": dim,
+            "hidden": list(hidden),
+            "cardinalities": list(cardinalities),
+            "context_dim": context_dim,
+            "oldest": oldest,
+        }  # what a saved model is made again from
         if len(hidden) == 0:
             raise ValueError("hidden is empty; the last hidden layer is the user vector")
         if oldest is not None:
@@ -145,6 +153,14 @@ class WatchTimeRanker(nn.Module):
         init_std: float = 0.01,
     ) -> None:
         super().__init__()
+        self.arguments = {
+            "n_items": n_items,
+            "n_continuous": n_continuous,
+            "cardinalities": list(cardinalities),
+            "dim": dim,
+            "field_dim": field_dim,
+            "hidden": list(hidden),
+        }  # what a saved model is made again from
         check_positive("n_continuous", n_continuous, zero_allowed=True)
         self.n_items, self.n_continuous = n_items, n_continuous
         self.items = _padded_table(n_items, dim, init_std)  # [N + 1, dim], the last row is 0

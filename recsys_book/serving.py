@@ -1,0 +1,394 @@
+"""From a history to a ranked list: nearest neighbours, then a ranker over the few hundred found.
+
+The two stages of Covington, Adams, Sargin: Deep Neural Networks for YouTube Recommendations. RecSys
+2016, https://doi.org/10.1145/2959100.2959190, figure 2. Which index to use the paper does not say.
+Here: the exact one, and FAISS's (Johnson, Douze, Jégou: Billion-scale similarity search with GPUs.
+IEEE Transactions on Big Data 2021), among them HNSW (Malkov, Yashunin: Efficient and robust
+approximate nearest neighbor search using Hierarchical Navigable Small World graphs. IEEE TPAMI
+2020, arXiv:1603.09320).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import pickle
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from recsys_book.checks import check_finite, check_ids, check_k, check_positive
+from recsys_book.data.interactions import ABSENT
+from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
+
+KINDS = ("exact", "flat", "ivf", "hnsw")
+FORMAT = 1  # of files; a file of another one is refused
+
+
+# ---------------------------------------------------------------- an index
+
+
+class Index:
+    """Finds the items whose vectors have the largest dot products with a query. See `build_index`.
+
+    Attributes:
+        kind: one of `KINDS`.
+        n_items, dim: N and D.
+        catalogue: name of the version of the catalogue that the ids belong to.
+        normalized: whether items were brought to length 1, so that length (popularity, often) does
+            not count.
+    """
+
+    def __init__(
+        self, kind: str, n_items: int, dim: int, catalogue: str, normalized: bool, store: object
+    ) -> None:
+        self.kind, self.n_items, self.dim = kind, n_items, dim
+        self.catalogue, self.normalized = catalogue, normalized
+        self._store = store  # vectors [N, D] of "exact", an index of FAISS of the others
+
+    def search(self, queries: Tensor, k: int, effort: int | None = None) -> tuple[Tensor, Tensor]:
+        """The k nearest items of each query.
+
+        Args:
+            queries: `[B, D]` user vectors.
+            k: at most N.
+            effort: how hard to look, for the approximate kinds: lists visited (nprobe) of "ivf",
+                length of the candidate list (efSearch, at least k) of "hnsw". None: 1 in 16 lists,
+                or 2 k.
+
+        Returns:
+            dot products `[B, k]`, falling, and ids `[B, k]`. Where an approximate index finds fewer
+            than k, −inf and −1 stand at the end.
+
+        Raises:
+            ValueError: another dimension, NaN, k or effort out of range.
+        """
+        if queries.dim() != 2 or queries.shape[1] != self.dim:
+            raise ValueError(
+                f"queries has shape {tuple(queries.shape)}; it must be [B, {self.dim}], as the "
+                "index holds vectors of that length"
+            )
+        check_finite("queries", queries)
+        check_k(k, self.n_items)
+        if effort is not None:
+            if self.kind not in ("ivf", "hnsw"):
+                raise ValueError(f"effort is given; a {self.kind!r} index looks at every item")
+            check_positive("effort", effort)
+        queries = queries.detach().float().cpu().contiguous()
+        if self.kind == "exact":
+            found = (queries @ self._store.T).topk(k, dim=1)
+            return found.values, found.indices
+        faiss = _faiss()
+        more = {}
+        if self.kind == "ivf":
+            lists = effort or max(1, self._store.nlist // 16)
+            more["params"] = faiss.SearchParametersIVF(nprobe=min(lists, self._store.nlist))
+        elif self.kind == "hnsw":
+            more["params"] = faiss.SearchParametersHNSW(efSearch=max(effort or 2 * k, k))
+        scores, ids = self._store.search(queries.numpy(), k, **more)
+        scores, ids = torch.from_numpy(scores), torch.from_numpy(ids)
+        return scores.masked_fill(ids == ABSENT, -torch.inf), ids
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the index to one file: whole, or not at all."""
+        _save(path, "index", self._content())
+
+    def _content(self) -> dict:
+        payload = self._store
+        if self.kind != "exact":
+            payload = torch.from_numpy(_faiss().serialize_index(self._store))
+        return {
+            "kind": self.kind, "n_items": self.n_items, "dim": self.dim, "payload": payload,
+            "catalogue": self.catalogue, "normalized": self.normalized,
+        }  # fmt: skip
+
+    @classmethod
+    def _from_content(cls, content: dict) -> Index:
+        store = content.pop("payload")
+        if content["kind"] != "exact":
+            store = _faiss().deserialize_index(store.numpy())
+        return cls(**content, store=store)
+
+    def __len__(self) -> int:
+        return self.n_items
+
+
+def build_index(
+    vectors: Tensor,
+    kind: str = "exact",
+    *,
+    catalogue: str = "",
+    normalize: bool = False,
+    n_lists: int | None = None,
+    links: int = 32,
+    ef_construction: int = 80,
+    seed: int = 0,
+) -> Index:
+    """An index over item vectors.
+
+    Args:
+        vectors: `[N, D]`; ids are their rows.
+        kind: "exact", a matrix product and the best k of it; "flat", the same by FAISS; "ivf",
+            items in lists by k-means, of which a search visits the nearest; "hnsw", a graph of
+            neighbours that a search walks along.
+        catalogue: name of the catalogue's version; `load_index` refuses another one.
+        normalize: bring items to length 1 first: search by cosine.
+        n_lists: of "ivf"; by default 4 √N, and at most N / 40, as FAISS's k-means asks for.
+        links: of "hnsw", neighbours a vector keeps (M).
+        ef_construction: of "hnsw", candidates looked at when a vector is linked.
+        seed: of "ivf"'s k-means. (A graph depends on the order in which threads add to it.)
+
+    Raises:
+        ValueError: no vectors, NaN, an unknown kind, knobs out of range.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+    if vectors.dim() != 2 or vectors.numel() == 0:
+        raise ValueError(
+            f"vectors has shape {tuple(vectors.shape)}; it must be [N, D], with one item at least"
+        )
+    check_finite("vectors", vectors)
+    vectors = vectors.detach().float().cpu()
+    if normalize:
+        vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    n, dim = vectors.shape
+    store = vectors.contiguous().clone()
+    if kind != "exact":
+        store = _build_with_faiss(store, kind, n_lists, links, ef_construction, seed)
+    return Index(kind, n, dim, catalogue, normalize, store)
+
+
+def _build_with_faiss(vectors, kind, n_lists, links, ef_construction, seed):
+    faiss = _faiss()
+    n, dim = vectors.shape
+    metric = faiss.METRIC_INNER_PRODUCT
+    if kind == "flat":
+        index = faiss.IndexFlatIP(dim)
+    elif kind == "ivf":
+        n_lists = n_lists or max(1, min(round(4 * math.sqrt(n)), n // 40))
+        if not 1 <= n_lists <= n:
+            raise ValueError(f"n_lists is {n_lists}; it must lie between 1 and the {n} items")
+        index = faiss.index_factory(dim, f"IVF{n_lists},Flat", metric)
+        index.cp.seed, index.cp.min_points_per_centroid = seed, 1
+        index.train(vectors.numpy())
+    else:
+        check_positive("links", links)
+        check_positive("ef_construction", ef_construction)
+        index = faiss.IndexHNSWFlat(dim, links, metric)
+        index.hnsw.efConstruction = ef_construction
+    index.add(vectors.numpy())
+    return index
+
+
+def load_index(path: str | os.PathLike, *, catalogue: str | None = None) -> Index:
+    """Read what `Index.save` wrote.
+
+    Args:
+        path: the file.
+        catalogue: the version in use; None takes any.
+
+    Raises:
+        ValueError: no such file, a corrupt one, one of another format, content or catalogue.
+    """
+    index = Index._from_content(_load(path, "index"))
+    _check_catalogue(path, index.catalogue, catalogue)
+    return index
+
+
+def recall(found: Tensor, exact: Tensor) -> float:
+    """Share of the exact neighbours `[B, k]` that an approximate search `[B, k']` found."""
+    return float((exact[:, :, None] == found[:, None, :]).any(-1).double().mean())
+
+
+# ---------------------------------------------------------------- two stages
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Answer to one request.
+
+    Attributes:
+        items: `[n]` ids, the best first.
+        watch_time: `[n]` what the ranker expects of each, in the unit it was taught.
+        candidates: `[C]` what the first stage found, in its order.
+        milliseconds: stage → how long it took.
+    """
+
+    items: Tensor
+    watch_time: Tensor
+    candidates: Tensor
+    milliseconds: dict[str, float]
+
+
+class Funnel:
+    """History → user vector → candidates → ranked list.
+
+    Args:
+        generator: first stage.
+        ranker: second stage.
+        index: over the generator's item vectors.
+        catalogue: version that all three were made for.
+
+    Raises:
+        ValueError: parts of different catalogues.
+    """
+
+    def __init__(
+        self,
+        generator: CandidateGenerator,
+        ranker: WatchTimeRanker,
+        index: Index,
+        catalogue: str = "",
+    ) -> None:
+        sizes = {"generator": generator.n_items, "ranker": ranker.n_items, "index": index.n_items}
+        if len(set(sizes.values())) > 1:
+            words = ", ".join(f"{name} {n}" for name, n in sizes.items())
+            raise ValueError(f"the parts know different numbers of items: {words}")
+        if index.catalogue != catalogue:
+            raise ValueError(
+                f"index is of catalogue {index.catalogue!r}; the funnel is of {catalogue!r}"
+            )
+        self.generator, self.ranker = generator.eval(), ranker.eval()
+        self.index, self.catalogue = index, catalogue
+
+    @torch.no_grad()
+    def recommend(
+        self,
+        history: Tensor,
+        n: int = 20,
+        *,
+        n_candidates: int = 200,
+        context: Tensor | None = None,
+        features: Callable[[Tensor], tuple[Tensor | None, Tensor | None]] | None = None,
+        effort: int | None = None,
+    ) -> Ranked:
+        """One request.
+
+        Args:
+            history: `[L]` ids of what was watched, in any order; empty for somebody new.
+            n: length of the list.
+            n_candidates: C, what the first stage hands over; watched items are left out before.
+            context: `[F]` ids for the generator.
+            features: `features(items [C])` gives the ranker's fields `[C, F']` and continuous
+                inputs `[C, C']` (None where it takes none).
+            effort: of the index.
+
+        Raises:
+            ValueError: an unknown item in the history, n above what is left of the catalogue.
+        """
+        n_items = self.index.n_items
+        if history.dim() != 1:
+            raise ValueError(f"history has shape {tuple(history.shape)}; it must be [L]")
+        history = history.long() if history.numel() == 0 else history
+        check_ids("history", history, n_items)
+        watched = history.unique()
+        check_positive("n", n)
+        if n > min(n_candidates, n_items - len(watched)):
+            raise ValueError(
+                f"n is {n}; there are {n_candidates} candidates at most and "
+                f"{n_items - len(watched)} items not watched"
+            )
+        clock = [time.perf_counter()]
+        tick = lambda: clock.append(time.perf_counter())
+        user = self.generator(history[None], None if context is None else context[None])
+        tick()
+        k = min(n_candidates + len(watched), n_items)
+        found = self.index.search(user, k, effort)[1][0]
+        found = found[(found != ABSENT) & ~torch.isin(found, watched)][:n_candidates]
+        tick()
+        fields, continuous = (None, None) if features is None else features(found)
+        tick()
+        histories = history.expand(len(found), -1)
+        expected = self.ranker.predict_watch_time(found, histories, fields, continuous)
+        best = expected.topk(min(n, len(found)))
+        tick()
+        names = ("user vector", "candidates", "features", "ranking")
+        took = {
+            name: 1e3 * (b - a) for name, a, b in zip(names, clock[:-1], clock[1:], strict=True)
+        }
+        return Ranked(found[best.indices], best.values, found, took)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Both stages and the index in one file: whole, or not at all."""
+        parts = {
+            name: {"arguments": model.arguments, "weights": model.state_dict()}
+            for name, model in (("generator", self.generator), ("ranker", self.ranker))
+        }
+        content = {"catalogue": self.catalogue, "index": self.index._content(), **parts}
+        _save(path, "funnel", content)
+
+
+def load_funnel(path: str | os.PathLike, *, catalogue: str | None = None) -> Funnel:
+    """Read what `Funnel.save` wrote; arguments and errors as in `load_index`."""
+    content = _load(path, "funnel")
+    _check_catalogue(path, content["catalogue"], catalogue)
+    models = []
+    for name, kind in (("generator", CandidateGenerator), ("ranker", WatchTimeRanker)):
+        model = kind(**content[name]["arguments"])
+        model.load_state_dict(content[name]["weights"])
+        models.append(model)
+    return Funnel(*models, Index._from_content(content["index"]), content["catalogue"])
+
+
+# ---------------------------------------------------------------- files
+
+
+def _save(path: str | os.PathLike, what: str, content: dict) -> None:
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    body = {"content": content, "what": what, "format": FORMAT}
+    torch.save(body, partial)
+    digest = hashlib.sha256(partial.read_bytes()).digest()
+    with open(partial, "ab") as stream:  # the digest goes last; a file cut short lacks it
+        stream.write(digest)
+    os.replace(partial, path)
+
+
+def _load(path: str | os.PathLike, what: str) -> dict:
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is no file; there is no {what} to load")
+    whole = path.read_bytes()
+    body, digest = whole[:-32], whole[-32:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError(f"{path} is truncated or altered; build the {what} again")
+    try:
+        found = torch.load(io.BytesIO(body), weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read as a {what}: {error}") from error
+    if found.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} is of format {found.get('format')!r}; this version reads {FORMAT}"
+        )
+    if found["what"] != what:
+        raise ValueError(f"{path} holds a {found['what']}, not a {what}")
+    return found["content"]
+
+
+def _check_catalogue(path: str | os.PathLike, found: str, wanted: str | None) -> None:
+    if wanted is not None and found != wanted:
+        raise ValueError(
+            f"{path} is of catalogue {found!r}; catalogue {wanted!r} numbers items otherwise"
+        )
+
+
+def _faiss() -> ModuleType:
+    """FAISS, with as many threads as PyTorch has."""
+    mac = sys.platform == "darwin"
+    if mac:
+        # FAISS and PyTorch each bring an OpenMP of their own there, and two of them end the
+        # process as soon as both start threads.
+        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
+    import faiss
+
+    faiss.omp_set_num_threads(1 if mac else torch.get_num_threads())
+    return faiss

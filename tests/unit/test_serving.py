@@ -1,0 +1,199 @@
+"""Indexes and the two stages: what they find, keep and refuse."""
+
+import math
+
+import pytest
+import torch
+
+from recsys_book import serving
+from recsys_book.data.interactions import ABSENT
+from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
+from recsys_book.serving import KINDS, Funnel, build_index, load_funnel, load_index, recall
+
+N, D = 600, 8
+
+
+def draw(seed: int, n: int) -> torch.Tensor:
+    return torch.randn(n, D, generator=torch.Generator().manual_seed(seed))
+
+
+VECTORS, QUERIES = draw(0, N), draw(1, 20)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("normalize", [False, True])
+def test_every_kind_finds_the_largest_products(kind, normalize):
+    index = build_index(VECTORS, kind, normalize=normalize)
+    assert len(index) == N
+    scores, ids = index.search(QUERIES, 10, None if kind in ("exact", "flat") else 200)
+    vectors = VECTORS / VECTORS.norm(dim=1, keepdim=True) if normalize else VECTORS
+    truth = QUERIES @ vectors.T
+    exact = truth.topk(10, dim=1)
+    assert recall(ids, exact.indices) > (0.999 if kind in ("exact", "flat") else 0.97)
+    assert bool((scores.diff(dim=1) <= 0).all())
+    torch.testing.assert_close(scores, truth.gather(1, ids), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_more_effort_finds_more(kind):
+    index = build_index(VECTORS, kind, n_lists=20, links=4, ef_construction=8)
+    exact = build_index(VECTORS).search(QUERIES, 10)[1]
+    found = [recall(index.search(QUERIES, 10, effort)[1], exact) for effort in (1, 10, 400)]
+    assert found == sorted(found) and found[0] < found[-1]
+
+
+def test_what_is_not_found_is_marked():
+    index = build_index(VECTORS, "ivf", n_lists=100)
+    scores, ids = index.search(QUERIES, 50, effort=1)  # one list of about six
+    missing = ids == ABSENT
+    assert bool(missing.any()) and bool((scores[missing] == -torch.inf).all())
+    assert bool((missing.long().diff(dim=1) >= 0).all())  # at the end
+
+
+def test_recall_is_the_share_of_the_exact_ones_found():
+    exact = torch.tensor([[1, 2, 3, 4]])
+    assert recall(torch.tensor([[4, 9, 1, 8]]), exact) == 0.5
+    assert recall(torch.tensor([[3, ABSENT, ABSENT, ABSENT]]), exact) == 0.25
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_index_answers_as_before(kind, tmp_path):
+    index = build_index(VECTORS, kind, catalogue="v7", normalize=True)
+    index.save(tmp_path / "index")
+    loaded = load_index(tmp_path / "index", catalogue="v7")
+    assert (loaded.kind, loaded.catalogue, loaded.normalized) == (kind, "v7", True)
+    for a, b in zip(index.search(QUERIES, 5), loaded.search(QUERIES, 5), strict=True):
+        assert torch.equal(a, b)
+    assert [p.name for p in tmp_path.iterdir()] == ["index"]
+
+
+@pytest.mark.parametrize("kind", ["exact", "hnsw"])
+@pytest.mark.parametrize("spoil", ["cut", "flip", "empty", "text"])
+def test_a_corrupt_file_is_refused(kind, spoil, tmp_path):
+    path = tmp_path / "index"
+    build_index(VECTORS, kind).save(path)
+    whole = bytearray(path.read_bytes())
+    if spoil == "cut":
+        whole = whole[: len(whole) // 2]
+    elif spoil == "flip":
+        whole[len(whole) // 2] ^= 1
+    else:
+        whole = b"" if spoil == "empty" else b"no index at all, just some text that is long enough"
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="truncated or altered"):
+        load_index(path)
+
+
+def test_another_catalogue_format_or_content_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "index"
+    build_index(VECTORS, catalogue="of May").save(path)
+    assert load_index(path).catalogue == "of May"
+    with pytest.raises(ValueError, match=r"of catalogue 'of May'; catalogue 'of June'"):
+        load_index(path, catalogue="of June")
+    with pytest.raises(ValueError, match="holds a index, not a funnel"):
+        load_funnel(path)
+    monkeypatch.setattr(serving, "FORMAT", 2)
+    with pytest.raises(ValueError, match="is of format 1; this version reads 2"):
+        load_index(path)
+    with pytest.raises(ValueError, match="is no file"):
+        load_index(tmp_path / "nothing")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "index"
+    build_index(VECTORS).save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(serving.torch, "save", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        build_index(VECTORS * 2).save(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: build_index(torch.empty(0, 8)), "one item at least"),
+        (lambda: build_index(torch.empty(3, 0)), "one item at least"),
+        (lambda: build_index(torch.full((3, 2), math.nan)), "vectors contains NaN"),
+        (lambda: build_index(VECTORS, "annoy"), "kind is 'annoy'"),
+        (lambda: build_index(VECTORS, "ivf", n_lists=N + 1), "n_lists is 601"),
+        (lambda: build_index(VECTORS, "hnsw", links=0), "links is 0"),
+        (lambda: build_index(VECTORS).search(QUERIES[:, :4], 3), r"must be \[B, 8\]"),
+        (lambda: build_index(VECTORS).search(QUERIES[0], 3), r"must be \[B, 8\]"),
+        (lambda: build_index(VECTORS).search(QUERIES * math.nan, 3), "queries contains NaN"),
+        (lambda: build_index(VECTORS).search(QUERIES, 0), "k is 0"),
+        (lambda: build_index(VECTORS).search(QUERIES, N + 1), "k is 601"),
+        (lambda: build_index(VECTORS).search(QUERIES, 3, effort=9), "effort is given"),
+        (lambda: build_index(VECTORS, "hnsw").search(QUERIES, 3, effort=0), "effort is 0"),
+    ],
+)
+def test_bad_input_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+# ---------------------------------------------------------------- two stages
+
+
+@pytest.fixture
+def funnel() -> Funnel:
+    torch.manual_seed(0)
+    generator = CandidateGenerator(N, dim=6, hidden=(16, D), init_std=0.5)
+    ranker = WatchTimeRanker(N, n_continuous=1, dim=6, hidden=(8,), init_std=0.5)
+    index = build_index(generator.item_vectors(), catalogue="v1")
+    return Funnel(generator, ranker, index, "v1")
+
+
+def features(items):
+    return None, (items[:, None] / N).float()
+
+
+def test_a_list_is_the_rankers_order_of_the_generators_candidates(funnel):
+    history = torch.tensor([5, 17, 300])
+    answer = funnel.recommend(history, 12, n_candidates=50, features=features)
+    scores = funnel.generator.score(history[None])[0]
+    scores[history] = -torch.inf
+    expected_candidates = scores.topk(50).indices
+    assert torch.equal(answer.candidates, expected_candidates)
+    watch = funnel.ranker.predict_watch_time(
+        expected_candidates, history.expand(50, -1), *features(expected_candidates)
+    )
+    assert torch.equal(answer.items, expected_candidates[watch.topk(12).indices])
+    torch.testing.assert_close(answer.watch_time, watch.topk(12).values)
+    assert set(answer.milliseconds) == {"user vector", "candidates", "features", "ranking"}
+    assert all(ms >= 0 for ms in answer.milliseconds.values())
+
+
+def test_somebody_new_gets_a_finite_list(funnel):
+    answer = funnel.recommend(torch.tensor([]), features=features)
+    assert len(answer.items) == 20 and bool(torch.isfinite(answer.watch_time).all())
+    again = funnel.recommend(torch.empty(0, dtype=torch.int64), features=features)
+    assert torch.equal(answer.items, again.items)
+
+
+def test_a_saved_funnel_answers_as_before(funnel, tmp_path):
+    funnel.save(tmp_path / "funnel")
+    loaded = load_funnel(tmp_path / "funnel", catalogue="v1")
+    history = torch.tensor([1, 2, 3])
+    a, b = (f.recommend(history, features=features) for f in (funnel, loaded))
+    assert torch.equal(a.items, b.items) and torch.equal(a.watch_time, b.watch_time)
+    with pytest.raises(ValueError, match="catalogue 'v2'"):
+        load_funnel(tmp_path / "funnel", catalogue="v2")
+
+
+def test_requests_and_parts_that_do_not_fit_are_named(funnel):
+    with pytest.raises(ValueError, match="history contains 600; ids must run from 0 to 599"):
+        funnel.recommend(torch.tensor([3, N]), features=features)
+    with pytest.raises(ValueError, match=r"history has shape \(1, 2\)"):
+        funnel.recommend(torch.tensor([[3, 4]]), features=features)
+    with pytest.raises(ValueError, match="n is 30; there are 20 candidates"):
+        funnel.recommend(torch.tensor([3]), 30, n_candidates=20, features=features)
+    with pytest.raises(ValueError, match="n is 0"):
+        funnel.recommend(torch.tensor([3]), 0, features=features)
+    with pytest.raises(ValueError, match="continuous is missing"):
+        funnel.recommend(torch.tensor([3]))
+    with pytest.raises(ValueError, match="index is of catalogue 'v1'; the funnel is of 'v2'"):
+        Funnel(funnel.generator, funnel.ranker, funnel.index, "v2")
+    small = build_index(VECTORS[:10], catalogue="v1")
+    with pytest.raises(ValueError, match="generator 600, ranker 600, index 10"):
+        Funnel(funnel.generator, funnel.ranker, small, "v1")

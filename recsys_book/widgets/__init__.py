@@ -2,6 +2,7 @@
 
 from recsys_book.widgets.explorer import EmbeddingExplorer
 from recsys_book.widgets.frames import Frames
+from recsys_book.widgets.history_editor import HistoryEditor
 from recsys_book.widgets.switches import Switches
 
-__all__ = ["EmbeddingExplorer", "Frames", "Switches"]
+__all__ = ["EmbeddingExplorer", "Frames", "HistoryEditor", "Switches"]

@@ -9,11 +9,7 @@ not those on the map: where a line is long, the map has torn neighbours apart.
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import math
-import uuid
 from collections.abc import Mapping, Sequence
 
 import anywidget
@@ -27,6 +23,7 @@ from torch import Tensor
 from recsys_book.embeddings import nearest
 from recsys_book.plots import PALETTE
 from recsys_book.widgets.frames import joined
+from recsys_book.widgets.stand_alone import stand_alone
 
 MAX_POINTS = 65_535  # an id of a point takes two bytes
 #: What a list of neighbours can be ordered by: name → measure of `nearest`, and what is shown.
@@ -48,8 +45,8 @@ class EmbeddingExplorer(anywidget.AnyWidget):
         colouring, measure: which colours and which measure are chosen, from 0; may be set.
     """
 
-    _esm = joined("shared.js", "explorer.js")
-    _css = joined("shared.css", "explorer.css")
+    _esm = joined("shared.js", "search.js", "explorer.js")
+    _css = joined("shared.css", "search.css", "explorer.css")
 
     coordinates = traitlets.Bytes().tag(sync=True)  # uint16 [E, n, 2], 0..65535
     neighbours = traitlets.Bytes().tag(sync=True)  # uint16 [M, E, n, k]
@@ -174,49 +171,8 @@ class EmbeddingExplorer(anywidget.AnyWidget):
         return sum(map(len, packed)) + sum(len(t.encode()) for t in (*self.titles, *self.details))
 
     def to_html(self) -> str:
-        """The widget as a piece of HTML that needs nothing else: no kernel, no manager, no network.
-
-        A stand-in for the widget manager's model, a few lines long, holds the state.
-        """
-        state = {
-            name: getattr(self, name) for name in EmbeddingExplorer.class_own_traits(sync=True)
-        }
-        raw = {k: base64.b64encode(v).decode() for k, v in state.items() if isinstance(v, bytes)}
-        rest = {k: v for k, v in state.items() if not isinstance(v, bytes)}
-        export = "export default { render };"
-        code = str(self._esm).strip()
-        if not code.endswith(export):
-            raise ValueError(f"the widget's module must end in {export!r}")
-        place = f"explorer-{uuid.uuid4().hex[:12]}"  # several may stand on one page
-        safe = lambda value: json.dumps(value).replace("<", "\\u003c")  # no </script> in a title
-        return (
-            f"<style>{self._css}</style><div id='{place}'></div>"
-            f"<noscript>{html.escape(self.title)}: this map needs JavaScript.</noscript>"
-            f"<script type='module'>{code.removesuffix(export)}\n"
-            f"const state = {safe(rest)};\nconst packed = {safe(raw)};\n"
-            f"const place = {safe(place)};\n{_STAND_IN}</script>"
-        )
-
-
-_STAND_IN = """
-for (const [name, text] of Object.entries(packed))
-  state[name] = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-const heard = {};
-render({
-  el: document.getElementById(place),
-  model: {
-    get: (name) => state[name],
-    set: (name, value) => {
-      const changed = state[name] !== value;
-      state[name] = value;
-      if (changed) (heard[`change:${name}`] || []).forEach((act) => act());
-    },
-    save_changes: () => {},
-    on: (name, act) => (heard[name] = [...(heard[name] || []), act]),
-    off: (name, act) => (heard[name] = (heard[name] || []).filter((a) => a !== act)),
-  },
-});
-"""
+        """The widget as a piece of HTML that needs nothing else, see `stand_alone`."""
+        return stand_alone(self, EmbeddingExplorer)
 
 
 def _check_sizes(snapshots, maps, titles, epochs, details, captions, alts, k) -> None:

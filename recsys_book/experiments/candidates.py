@@ -1,0 +1,365 @@
+"""Chapter 04, first stage: which losses, histories and splits find the next watch.
+
+A task is a log cut by time: fit on the past, choose by what came next, fit anew on both, and be
+tested by the watches of the last days, each with its history up to that moment. Recall@K is the
+share of these watches that stand among the K best of the whole catalogue, what the user has
+watched already left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recsys_book.data.interactions import Interactions
+from recsys_book.data.next_watch import WatchExamples, any_watch, next_watch, some_of_each
+from recsys_book.losses import in_batch_softmax_loss, sampled_softmax_loss
+from recsys_book.models.youtube_dnn import CandidateGenerator
+from recsys_book.sampling import Proposal, unigram
+from recsys_book.train import History, fit
+
+CUTS = (50, 200)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A log of watches, cut by time.
+
+    Attributes:
+        log: all watches.
+        context: `[M, F]` ids beside each row of the log, or None.
+        cardinalities: of the context's fields.
+        validation_from, test_from: seconds.
+        length: L of histories.
+        test: examples of watches from `test_from` on, of items not watched before and known before.
+        n_left_out: watches from `test_from` on that are no such thing.
+    """
+
+    log: Interactions
+    context: Tensor | None
+    cardinalities: tuple[int, ...]
+    validation_from: int
+    test_from: int
+    length: int
+    test: WatchExamples
+    validation: WatchExamples
+    n_left_out: int
+
+    @property
+    def oldest(self) -> float:
+        """Seconds from the first watch to the test: the largest example age."""
+        return float(self.test_from - int(self.log.time.min()))
+
+
+def make_task(
+    log: Interactions,
+    validation_from: int,
+    test_from: int,
+    *,
+    length: int = 30,
+    context: Tensor | None = None,
+    cardinalities: tuple[int, ...] = (),
+) -> Task:
+    """Cut a log, see `Task`."""
+    examples = next_watch(log, length)
+    test, left_out = _new_ones(examples, log, test_from, None)
+    validation, _ = _new_ones(examples, log, validation_from, test_from)
+    return Task(
+        log, context, tuple(cardinalities), validation_from, test_from, length, test, validation,
+        left_out,
+    )  # fmt: skip
+
+
+def _new_ones(
+    examples: WatchExamples, log: Interactions, start: int, end: int | None
+) -> tuple[WatchExamples, int]:
+    """Examples in a stretch of time whose item is new to the user and was watched before it."""
+    here = examples.time >= start
+    if end is not None:
+        here &= examples.time < end
+    first = torch.full((log.n_users * log.n_items,), False)
+    before = log.time < start
+    first[log.keys()[before]] = True
+    known = torch.zeros(log.n_items, dtype=torch.bool)
+    known[log.item[before]] = True
+    key = examples.user * log.n_items + examples.item
+    again = first[key] | (examples.history == examples.item[:, None]).any(1)
+    kept = here & ~again & known[examples.item]
+    return examples[kept], int(here.sum() - kept.sum())
+
+
+def training_examples(
+    task: Task, *, until: int, per_user: int | None = None, leak: bool = False, seed: int = 0
+) -> WatchExamples:
+    """Examples made of the watches before a second alone.
+
+    Args:
+        task: whose log.
+        until: seconds.
+        per_user: at most so many of each user; None takes all.
+        leak: histories from both sides of the watch, see `any_watch`.
+        seed: of the draw.
+    """
+    rows = (task.log.time < until).nonzero().squeeze(1)
+    past = task.log[rows]
+    examples = (any_watch if leak else next_watch)(past, task.length)
+    examples = replace(examples, row=rows[examples.row])
+    if per_user is not None:
+        examples = some_of_each(examples, per_user, torch.Generator().manual_seed(seed))
+    return examples
+
+
+# ---------------------------------------------------------------- models
+
+
+class StaticUser(nn.Module):
+    """A vector a user, whatever was watched: matrix factorization under the same softmax."""
+
+    def __init__(self, n_users: int, n_items: int, dim: int, init_std: float = 0.01) -> None:
+        super().__init__()
+        self.users = nn.Embedding(n_users, dim)
+        self.items = nn.Embedding(n_items, dim)
+        for table in (self.users, self.items):
+            nn.init.normal_(table.weight, std=init_std)
+
+    def forward(self, users: Tensor) -> Tensor:
+        return self.users(users)
+
+    def item_vectors(self) -> Tensor:
+        return self.items.weight
+
+
+def new_generator(
+    task: Task, *, dim: int = 32, hidden: tuple[int, ...] = (64, 32), ages: bool = False,
+    context: bool = True, seed: int = 0,
+) -> CandidateGenerator:  # fmt: skip
+    """A CandidateGenerator for a task, its start decided by the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return CandidateGenerator(
+            task.log.n_items, dim, hidden,
+            cardinalities=task.cardinalities if context else (),
+            oldest=task.oldest if ages else None,
+        )  # fmt: skip
+
+
+def user_vectors(model: nn.Module, task: Task, examples: WatchExamples, *, aged: bool) -> Tensor:
+    """`[B, D]`; aged: with the age that each example has at the test, else at age 0."""
+    if isinstance(model, StaticUser):
+        return model(examples.user)
+    context = None if model.context is None else task.context[examples.row]
+    age = None
+    if aged and model.oldest is not None:
+        age = (task.test_from - examples.time).float()
+    return model(examples.history, context, age)
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        loss: "full", "sampled" or "in-batch" softmax.
+        log_q: whether the two latter are corrected.
+        n_negatives: drawn a step for "sampled", by how often items were watched.
+        temperature: of the softmax.
+        lr, weight_decay: Adam's.
+        batch_size: examples a step.
+        decay: of the learning rate, an epoch.
+        epochs: at most.
+    """
+
+    loss: str = "full"
+    log_q: bool = True
+    n_negatives: int = 100
+    temperature: float = 1.0
+    lr: float = 0.005
+    weight_decay: float = 0.0
+    batch_size: int = 512
+    decay: float = 0.9
+    epochs: int = 15
+
+
+def train(
+    model: nn.Module,
+    task: Task,
+    examples: WatchExamples,
+    recipe: Recipe,
+    seed: int,
+    *,
+    validate: Callable[[nn.Module], float] | None = None,
+    epochs: int | None = None,
+    patience: int | None = None,
+) -> History:
+    """Train a model on examples.
+
+    Args:
+        model: a CandidateGenerator or a StaticUser, trained in place.
+        task: for context and ages.
+        examples: what to learn from.
+        recipe: how.
+        seed: of order and negatives.
+        validate, patience: see `fit`.
+        epochs: instead of the recipe's.
+    """
+    counts = torch.bincount(examples.item, minlength=examples.n_items)
+    proposal = unigram(counts)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+    )
+
+    def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
+        for rows in torch.randperm(len(examples), generator=generator).split(recipe.batch_size):
+            if len(rows) > 1:  # one alone has nobody in its batch
+                drawn = proposal.sample(recipe.n_negatives, generator)
+                yield rows, drawn
+
+    def loss(model: nn.Module, batch: tuple) -> Tensor:
+        rows, drawn = batch
+        part = examples[rows]
+        users = user_vectors(model, task, part, aged=True)
+        return softmax_loss(users, model.item_vectors(), part.item, drawn, proposal, recipe)
+
+    return fit(
+        model, batches, loss, optimizer,
+        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
+        validate=validate, max_epochs=epochs or recipe.epochs, patience=patience, seed=seed,
+    )  # fmt: skip
+
+
+def softmax_loss(
+    users: Tensor, items: Tensor, chosen: Tensor, drawn: Tensor, proposal: Proposal, recipe: Recipe
+) -> Tensor:
+    """The three losses on one batch.
+
+    Args:
+        users: `[B, D]`.
+        items: `[N, D]`.
+        chosen: `[B]` what was watched.
+        drawn: `[m]` negatives, for "sampled".
+        proposal: that they were drawn from.
+        recipe: which loss.
+    """
+    tau = recipe.temperature
+    if recipe.loss == "full":
+        return F.cross_entropy(users @ items.T / tau, chosen)
+    own = F.embedding(chosen, items)  # [B, D]
+    if recipe.loss == "in-batch":
+        log_q = proposal.log_q[chosen] if recipe.log_q else None
+        return in_batch_softmax_loss(users @ own.T, log_q, ids=chosen, temperature=tau)
+    if recipe.loss != "sampled":
+        raise ValueError(f"loss is {recipe.loss!r}; it must be full, sampled or in-batch")
+    return sampled_softmax_loss(
+        (users * own).sum(1),
+        users @ F.embedding(drawn, items).T,
+        proposal.log_q[drawn] if recipe.log_q else None,
+        positive_ids=chosen,
+        negative_ids=drawn,
+        temperature=tau,
+    )
+
+
+# ---------------------------------------------------------------- judging
+
+
+@torch.no_grad()
+def recalls(
+    score: Callable[[WatchExamples], Tensor],
+    task: Task,
+    examples: WatchExamples,
+    before: int,
+    cuts: tuple[int, ...] = CUTS,
+    batch_size: int = 1_024,
+) -> dict[int, float]:
+    """Recall@K of examples, over the whole catalogue.
+
+    Args:
+        score: `score(examples)` gives `[B, N]`.
+        task: whose log tells what was watched.
+        examples: to judge by.
+        before: seconds; what the user watched before then, or as the history tells, is left out.
+        cuts: K.
+        batch_size: examples scored at once.
+    """
+    n = task.log.n_items
+    past = task.log[task.log.time < before]
+    order = past.user.argsort(stable=True)
+    items, count = past.item[order], past.user_counts()
+    start = count.cumsum(0) - count
+    places = []
+    for rows in torch.arange(len(examples)).split(batch_size):
+        part = examples[rows]
+        scores = score(part).clone()
+        row = torch.arange(len(part))
+        own = scores[row, part.item].clone()
+        taken = count[part.user]
+        place = torch.arange(int(taken.sum())) - (taken.cumsum(0) - taken).repeat_interleave(taken)
+        seen = items[start[part.user].repeat_interleave(taken) + place]
+        scores[row.repeat_interleave(taken), seen] = -torch.inf
+        padded = F.pad(scores, (0, 1))
+        padded.scatter_(1, part.history, -torch.inf)
+        scores = padded[:, :n]
+        scores[row, part.item] = -torch.inf
+        places.append((scores >= own[:, None]).sum(1))  # ties count against the watch
+    place = torch.cat(places)
+    return {k: float((place < k).double().mean()) for k in cuts}
+
+
+def scorer(model: nn.Module, task: Task) -> Callable[[WatchExamples], Tensor]:
+    """`score` for `recalls`: as served, at age 0."""
+    return lambda part: user_vectors(model, task, part, aged=False) @ model.item_vectors().T
+
+
+def popularity(counts: Tensor) -> Callable[[WatchExamples], Tensor]:
+    """`score` for `recalls`: the same for everybody."""
+    return lambda part: counts.float().expand(len(part), -1)
+
+
+def choose_and_test(
+    task: Task,
+    make: Callable[[], nn.Module],
+    recipe: Recipe,
+    seed: int,
+    *,
+    patience: int = 3,
+    **how,
+) -> dict:
+    """Choose the number of epochs on validation, fit anew on everything before the test, test once.
+
+    Args:
+        task: see `Task`.
+        make: a new model.
+        recipe: how to train.
+        seed: of order and negatives.
+        patience: see `fit`.
+        how: for `training_examples`: per_user, leak.
+
+    Returns:
+        "recall" {K: figure}, "validation", "epochs", "model".
+    """
+    past = training_examples(task, until=task.validation_from, seed=seed, **how)
+    model = make()
+    judge = lambda m: recalls(scorer(m, task), task, task.validation, task.validation_from)[50]
+    history = train(model, task, past, recipe, seed, validate=judge, patience=patience)
+    epochs = history.best_epoch + 1
+    return refit_and_test(task, make, recipe, seed, epochs, **how) | {
+        "validation": history.best_score
+    }
+
+
+def refit_and_test(
+    task: Task, make: Callable[[], nn.Module], recipe: Recipe, seed: int, epochs: int, **how
+) -> dict:
+    """The second half of `choose_and_test`."""
+    past = training_examples(task, until=task.test_from, seed=seed, **how)
+    model = make()
+    train(model, task, past, recipe, seed, epochs=epochs)
+    found = recalls(scorer(model, task), task, task.test, task.test_from)
+    return {"recall": found, "epochs": epochs, "model": model}

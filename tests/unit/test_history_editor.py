@@ -1,0 +1,87 @@
+"""What the history editor packs and refuses. Its networks are run in tests/pages."""
+
+import numpy as np
+import pytest
+import torch
+
+from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
+from recsys_book.widgets import HistoryEditor
+from recsys_book.widgets.history_editor import pack, rounded
+
+N = 12
+CONTEXTS = {"device": ["phone", "tv"]}
+
+
+def made(**change):
+    torch.manual_seed(0)
+    given = {
+        "generator": CandidateGenerator(N, 4, (5, 3), cardinalities=(3,)),
+        "ranker": WatchTimeRanker(N, 1, (3,), dim=4, hidden=(5,)),
+        "flat": np.random.RandomState(0).rand(N, 2),
+        "titles": [f"Film {i}" for i in range(N)],
+        "title": "Watch",
+        "kinds": ["a", "b"] * 6,
+        "contexts": CONTEXTS,
+        "continuous": (0.5,),
+        "history": [2],
+        "n_candidates": 8,
+        "shown": 3,
+    } | change
+    models = given.pop("generator"), given.pop("ranker"), given.pop("flat"), given.pop("titles")
+    return HistoryEditor.from_models(*models, **given)
+
+
+def test_every_weight_is_packed_once_in_sixteen_bits():
+    widget = made()
+    generator = CandidateGenerator(N, 4, (5, 3), cardinalities=(3,))
+    ranker = WatchTimeRanker(N, 1, (3,), dim=4, hidden=(5,))
+    weights, layout = pack(generator, ranker)
+    n = sum(p.numel() for m in (generator, ranker) for p in m.parameters())
+    assert len(weights) == len(widget.weights) == 2 * n
+    numbers = np.frombuffer(weights, dtype="<f2")
+    for entry in layout:
+        model = generator if entry["name"].startswith("generator.") else ranker
+        weight = rounded(model).state_dict()[entry["name"].split(".", 1)[1]]
+        found = numbers[entry["start"] : entry["start"] + weight.numel()].astype("f4")
+        assert np.array_equal(found.reshape(entry["shape"]), weight.numpy())
+
+
+def test_a_page_of_the_books_size_is_about_a_hundred_kilobytes():
+    torch.manual_seed(0)
+    weights, _ = pack(
+        CandidateGenerator(1_000, 16, (32, 16)), WatchTimeRanker(1_000, dim=16, hidden=(32,))
+    )
+    assert 90_000 < len(weights) < 110_000
+
+
+def test_a_kernel_may_set_the_history_but_not_to_what_is_not_there():
+    widget = made()
+    widget.history = [1, 5]
+    with pytest.raises(ValueError, match="history contains 12"):
+        widget.history = [12]
+    assert widget.history == [1, 5] and widget.payload > 300
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"titles": ["x"]}, "generator knows 12 items; titles are 1"),
+        ({"contexts": {}}, r"contexts have \[\] ids, 0 included; the generator has \[3\]"),
+        ({"continuous": ()}, "continuous has 0 values; the ranker takes 1"),
+        ({"flat": np.full((N, 2), np.nan)}, "and finite"),
+        ({"kinds": ["a"]}, "kinds are 1"),
+        ({"details": ["x"]}, "details are 1"),
+        ({"n_candidates": 13}, "n_candidates 13, of 12 items"),
+        ({"history": [40]}, "history contains 40"),
+    ],
+)
+def test_bad_input_is_named(change, words):
+    with pytest.raises(ValueError, match=words):
+        made(**change)
+
+
+def test_weights_too_large_for_sixteen_bits_are_refused():
+    generator = CandidateGenerator(N, 4, (5, 3), cardinalities=(3,))
+    torch.nn.init.constant_(generator.items.weight, 1e6)
+    with pytest.raises(ValueError, match="16 bits cannot carry"):
+        made(generator=generator)

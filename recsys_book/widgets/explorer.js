@@ -2,20 +2,8 @@
 // State (see explorer.py): coordinates, neighbours, values, measures, colourings, colours, palette,
 // titles, details, axis, captions, alts, title, noun, index, selected, colouring, measure, interval.
 
-const SHAPES = ["circle", "square", "triangle"];
 const NEAR = 14; // pixels within which the pointer finds a point
 const MOVE = 350; // milliseconds from one epoch to the next
-
-function path(c, shape, x, y, r) {
-  c.beginPath();
-  if (shape === "square") c.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
-  else if (shape === "triangle") {
-    c.moveTo(x, y - r * 1.2);
-    c.lineTo(x + r * 1.1, y + r * 0.8);
-    c.lineTo(x - r * 1.1, y + r * 0.8);
-    c.closePath();
-  } else c.arc(x, y, r, 0, 2 * Math.PI);
-}
 
 // ------------------------------------------------------------ the points
 

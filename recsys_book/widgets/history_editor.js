@@ -101,6 +101,19 @@ class Networks {
 
 // ------------------------------------------------------------ the map
 
+// A point in the colour and shape of its kind.
+function mark(c, palette, kind, x, y, r) {
+  path(c, SHAPES[Math.floor(kind / palette.length) % SHAPES.length], x, y, r);
+  c.fillStyle = palette[kind % palette.length];
+  c.fill();
+}
+
+function swatch(palette, kind) {
+  const small = element("canvas", { width: 24, height: 24, class: "rb-swatch", "aria-hidden": "true" });
+  mark(small.getContext("2d"), palette, kind, 12, 12, 9);
+  return small;
+}
+
 function drawMap(canvas, model, state) {
   const size = Math.max(200, Math.min(430, canvas.parentElement.clientWidth || 0));
   const ratio = window.devicePixelRatio || 1;
@@ -113,17 +126,12 @@ function drawMap(canvas, model, state) {
   const place = (i) => [10 + (at[2 * i] / 65535) * (size - 20), 10 + (1 - at[2 * i + 1] / 65535) * (size - 20)];
   const kinds = bytes(model.get("kinds")), palette = model.get("palette");
   const dot = (i, r, alpha) => {
-    const [x, y] = place(i);
     c.globalAlpha = alpha;
-    c.fillStyle = palette[kinds[i] % palette.length];
-    c.beginPath();
-    c.arc(x, y, r, 0, 2 * Math.PI);
-    c.fill();
+    mark(c, palette, kinds[i], ...place(i), r);
     c.globalAlpha = 1;
-    return [x, y];
   };
-  for (let i = 0; i < kinds.length; i++) dot(i, 2, 0.25);
-  for (const i of state.candidates) dot(i, 3.4, 0.9);
+  for (let i = 0; i < kinds.length; i++) dot(i, 2, 0.3);
+  for (const i of state.candidates) dot(i, 4, 1);
   c.strokeStyle = c.fillStyle = ink;
   c.lineWidth = 1.6;
   for (const i of state.history) {
@@ -155,6 +163,7 @@ function render({ model, el }) {
   const networks = new Networks(model);
   const titles = model.get("titles"), details = model.get("details"), noun = model.get("noun");
   const title = model.get("title"), shown = model.get("shown"), unit = model.get("unit");
+  const kinds = bytes(model.get("kinds")), palette = model.get("palette");
   const spoken = element("div", { class: "rb-spoken", "aria-live": "polite" });
   const canvas = element("canvas", { class: "rb-picture rb-map", role: "img" });
   const watched = element("ul", { class: "rb-watched", "aria-label": `Watched ${noun}s` });
@@ -185,7 +194,8 @@ function render({ model, el }) {
         watch(item);
         search.input.focus(); // the button is gone: what it stood for has been watched
       });
-      return element("li", {}, [button, element("span", { class: "rb-number" }, [number(item)])]);
+      const line = [swatch(palette, kinds[item]), button, element("span", { class: "rb-number" }, [number(item)])];
+      return element("li", {}, [element("span", { class: "rb-line" }, line)]);
     }));
   };
 
@@ -217,7 +227,9 @@ function render({ model, el }) {
 
   const column = (heading, about, list) =>
     element("div", { class: "rb-column" }, [element("p", { class: "rb-name" }, [heading]), element("p", { class: "rb-detail" }, [about]), list.node]);
-  const stage = element("div", { class: "rb-stage" }, [canvas]);
+  const legend = element("ul", { class: "rb-legend", "aria-label": "Colours" },
+    model.get("labels").map((label, kind) => element("li", {}, [swatch(palette, kind), label])));
+  const stage = element("div", { class: "rb-stage" }, [canvas, legend]);
   const n = model.get("n_candidates");
   const group = element("div", { class: "rb-widget rb-history", role: "group", "aria-label": title }, [
     element("p", { class: "rb-title" }, [title]),
@@ -229,7 +241,7 @@ function render({ model, el }) {
     element("div", { class: "rb-row" }, [watched, clear]),
     element("div", { class: "rb-body" }, [
       stage,
-      column("First stage", `the ${shown} likeliest next, of ${titles.length}; logits`, lists[0]),
+      column("First stage", `the ${shown} likeliest to be next, of ${titles.length}; logits`, lists[0]),
       column("Second stage", `of ${n} candidates, those to be watched longest; ${unit}`, lists[1]),
     ]),
     element("p", { class: "rb-caption" }, [

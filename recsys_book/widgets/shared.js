@@ -81,3 +81,17 @@ function redrawn(node, draw) {
     preferred.removeEventListener("change", draw);
   };
 }
+
+// Points on a map: colours first, then shapes where categories are more than colours.
+const SHAPES = ["circle", "square", "triangle"];
+
+function path(c, shape, x, y, r) {
+  c.beginPath();
+  if (shape === "square") c.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
+  else if (shape === "triangle") {
+    c.moveTo(x, y - r * 1.2);
+    c.lineTo(x + r * 1.1, y + r * 0.8);
+    c.lineTo(x - r * 1.1, y + r * 0.8);
+    c.closePath();
+  } else c.arc(x, y, r, 0, 2 * Math.PI);
+}

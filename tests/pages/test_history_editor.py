@@ -61,7 +61,7 @@ def titles(widget, column):
     return widget.locator(".rb-list").nth(column).locator("button").all_inner_texts()
 
 
-PICTURE = "w => w.querySelector('canvas').toDataURL()"
+PICTURE = "w => w.querySelector('canvas.rb-map').toDataURL()"
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,18 @@ def test_the_context_counts(opened):
     assert titles(widget, 0) + titles(widget, 1) != before
 
 
-def test_nothing_runs_over_on_a_phone_and_dark_is_dark(opened):
+def test_nothing_runs_over_on_a_phone(opened):
     page, widget, _ = opened(width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    canvas = widget.locator("canvas").bounding_box()
+    canvas = widget.locator("canvas.rb-map").bounding_box()
     assert 200 <= canvas["width"] <= 366
+
+
+def test_it_follows_the_theme(opened):
+    page, widget, _ = opened()
+    before = widget.evaluate(PICTURE)
+    page.evaluate("document.documentElement.style.colorScheme = 'dark'")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function(
+        f"before => ({PICTURE})(document.querySelector('.rb-history')) !== before", arg=before
+    )

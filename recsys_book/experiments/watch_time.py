@@ -1,0 +1,314 @@
+"""Chapter 04, second stage: ranking by clicks, by watch time, and what clickbait makes of both.
+
+Impressions of the simulated service are the examples: the film shown, what was watched before, the
+device and the time of day, the place in the list. The truth is the world's expected watch time of
+any film in any context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from recsys_book.data.quantiles import Quantiles
+from recsys_book.data.simulate import Log
+from recsys_book.data.world import DAYPARTS, DEVICES, SLATE, Context, World
+from recsys_book.losses import bce, watch_time_loss
+from recsys_book.models.youtube_dnn import WatchTimeRanker
+from recsys_book.train import History, fit
+
+HISTORY = 20
+HEADS = ("click", "watch time", "regression")
+#: Device, time of day, place in the list; 0 of each is "unseen".
+SIZES = (len(DEVICES) + 1, len(DAYPARTS) + 1, SLATE + 1)
+MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Impressions:
+    """What the ranker is told, and what came of it.
+
+    Attributes:
+        item: `[M]` films shown.
+        history: `[M, L]` films watched before the list, padded with N.
+        fields: `[M, 3]` ids, see SIZES.
+        raw: `[M, 2]` seconds since the user's last watch, and how often the film was shown to the
+            user before.
+        clicked: `[M]` bool.
+        minutes: `[M]` watched; 0 without a click.
+        day: `[M]`.
+    """
+
+    item: Tensor
+    history: Tensor
+    fields: Tensor
+    raw: Tensor
+    clicked: Tensor
+    minutes: Tensor
+    day: Tensor
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def __getitem__(self, rows: Tensor | slice) -> Impressions:
+        return Impressions(*(column[rows] for column in vars(self).values()))
+
+
+def impressions(world: World) -> Impressions:
+    """A world's log as examples of the ranker."""
+    log = world.log
+    fields = torch.stack([log.device, log.daypart, log.position], dim=1).long() + 1
+    return Impressions(
+        item=log.film.long(),
+        history=log.histories(HISTORY),
+        fields=fields,
+        raw=torch.stack([since_last_watch(log), times_shown_before(log)], dim=1),
+        clicked=log.clicked,
+        minutes=log.watch_seconds.float() / MINUTE,
+        day=log.day,
+    )
+
+
+def since_last_watch(log: Log) -> Tensor:
+    """`[M]` seconds since the user's last click before the list; the whole time so far without."""
+    clicked = log.clicked
+    time = torch.cat([log.time[clicked].double(), torch.zeros(1, dtype=torch.float64)])
+    place = log._clicks_before_first(log.user, log.time) - 1
+    first = log._clicks_before_first(log.user)
+    last = torch.where(place >= first, time[place.clamp(min=0)], 0.0)
+    return log.time.double() - last
+
+
+def times_shown_before(log: Log) -> Tensor:
+    """`[M]` how often the film was shown to the user before (a list shows a film once)."""
+    key = log.user.long() * log.n_films + log.film.long()
+    order = key.argsort(stable=True)  # rows of one user stand in the order of time
+    ordered = key[order]
+    new = torch.ones(len(key), dtype=torch.bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    place = torch.arange(len(key))
+    rank = place - torch.where(new, place, 0).cummax(0).values
+    count = torch.empty(len(key), dtype=torch.float64)
+    count[order] = rank.double()
+    return count
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a ranker is trained.
+
+    Attributes:
+        head: "click" (log-loss), "watch time" (weighted logistic regression) or "regression"
+            (squared error of the minutes).
+        position: whether the place in the list is an input in training.
+        kept: share of the impressions without a click that is kept.
+        dim, hidden: of the network.
+        lr, weight_decay, batch_size, decay, epochs: of the training.
+    """
+
+    head: str
+    position: bool = False
+    kept: float = 1.0
+    dim: int = 16
+    hidden: tuple[int, ...] = (32,)
+    lr: float = 0.01
+    weight_decay: float = 1e-6
+    batch_size: int = 2_048
+    decay: float = 0.6
+    epochs: int = 4
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained ranker and how its continuous inputs are scaled."""
+
+    model: WatchTimeRanker
+    quantiles: Quantiles
+    recipe: Recipe
+    history: History
+
+    @torch.no_grad()
+    def logits(self, part: Impressions, batch_size: int = 65_536) -> Tensor:
+        """`[M]`, as served: the place in the list is not known yet, all stand on the first."""
+        fields = served(part.fields, self.recipe)
+        parts = [
+            self.model(
+                part.item[rows], part.history[rows], fields[rows], self.quantiles(part.raw[rows])
+            )
+            for rows in torch.arange(len(part)).split(batch_size)
+        ]
+        return torch.cat(parts)
+
+
+def served(fields: Tensor, recipe: Recipe) -> Tensor:
+    """The place in the list set to the first, or to "unseen" for a model that never saw it."""
+    fields = fields.clone()
+    fields[:, 2] = 1 if recipe.position else 0
+    return fields
+
+
+def train_ranker(
+    part: Impressions,
+    n_items: int,
+    recipe: Recipe,
+    seed: int,
+    *,
+    validate: Callable[[nn.Module], float] | None = None,
+    epochs: int | None = None,
+) -> Fitted:
+    """Train one head.
+
+    Args:
+        part: the impressions to learn from.
+        n_items: N.
+        recipe: how.
+        seed: of start, order, and which impressions are kept.
+        validate: see `fit`.
+        epochs: instead of the recipe's.
+    """
+    quantiles = Quantiles(part.raw)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = WatchTimeRanker(
+            n_items, 2, SIZES, dim=recipe.dim, hidden=recipe.hidden, init_std=0.1
+        )
+        drop = (torch.rand(len(part)) >= recipe.kept) & ~part.clicked
+    part = part[~drop]
+    continuous = quantiles(part.raw)
+    fields = part.fields if recipe.position else served(part.fields, recipe)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+    )
+
+    def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
+        for rows in torch.randperm(len(part), generator=generator).split(recipe.batch_size):
+            yield (rows,)
+
+    def loss(model: nn.Module, batch: tuple) -> Tensor:
+        (rows,) = batch
+        logits = model(part.item[rows], part.history[rows], fields[rows], continuous[rows])
+        return head_loss(recipe.head, logits, part.clicked[rows], part.minutes[rows])
+
+    history = fit(
+        model, batches, loss, optimizer,
+        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
+        validate=validate, max_epochs=epochs or recipe.epochs, patience=None, seed=seed,
+    )  # fmt: skip
+    return Fitted(model.eval(), quantiles, recipe, history)
+
+
+def head_loss(head: str, logits: Tensor, clicked: Tensor, minutes: Tensor) -> Tensor:
+    """The loss of one of HEADS."""
+    if head == "click":
+        return bce(logits, clicked.to(logits.dtype))
+    if head == "watch time":
+        return watch_time_loss(logits, clicked, minutes)
+    if head != "regression":
+        raise ValueError(f"head is {head!r}; it must be one of {', '.join(HEADS)}")
+    return (logits - minutes).square().mean()
+
+
+# ---------------------------------------------------------------- judging
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Users in a context, films to rank for each, and the truth about them.
+
+    Attributes:
+        examples: `[R · C]` impressions, C films for each of R users.
+        minutes: `[R, C]` expected minutes, the truth.
+        clicks: `[R, C]` chance of a click, the truth.
+        bait: `[R, C]` whether the film is clickbait.
+    """
+
+    examples: Impressions
+    minutes: Tensor
+    clicks: Tensor
+    bait: Tensor
+
+
+def requests(world: World, n_users: int = 300, n_films: int = 150, seed: int = 0) -> Requests:
+    """Ask the world about users at the end of its log, each in a context drawn for them.
+
+    Films are drawn evenly from those not watched; every film is taken as looked at.
+    """
+    log, random = world.log, np.random.RandomState([seed, 4])
+    history = log.final_histories(HISTORY)
+    every = log.final_histories(int(log.clicks().user_counts().max()))
+    users = torch.from_numpy(random.permutation(world.n_users)[:n_users])
+    wish = torch.from_numpy(random.random_sample((n_users, world.n_films + 1)))
+    wish.scatter_(1, every[users], -1.0)
+    films = wish[:, :-1].topk(n_films, dim=1).indices  # [R, C]
+    device = torch.from_numpy(random.randint(len(DEVICES), size=(n_users, 1)))
+    daypart = torch.from_numpy(random.randint(len(DAYPARTS), size=(n_users, 1)))
+    context = Context(device, daypart, history=every[users])
+    clicks = world.click_probability(users[:, None], films, context)
+    minutes = world.expected_watch(users[:, None], films, context) / MINUTE
+    shown = torch.zeros(world.n_users * world.n_films)
+    key = log.user.long() * world.n_films + log.film.long()
+    shown.index_add_(0, key, torch.ones(len(key)))
+    raw = torch.stack(
+        [
+            torch.full(films.shape, 1.0).double() * 86_400,
+            shown[users[:, None] * world.n_films + films].double(),
+        ],
+        dim=-1,
+    )
+    wide = lambda values: values.expand(films.shape).flatten()
+    n = films.numel()
+    fields = torch.stack(
+        [wide(device) + 1, wide(daypart) + 1, torch.ones(n, dtype=torch.int64)], dim=1
+    )
+    examples = Impressions(
+        films.flatten(), history[users].repeat_interleave(n_films, 0), fields, raw.flatten(0, 1),
+        torch.zeros(n, dtype=torch.bool), torch.zeros(n), torch.full((n,), world.days),
+    )  # fmt: skip
+    bait = torch.from_numpy(world.truth.clickbait)[films]
+    return Requests(examples, minutes, clicks, bait)
+
+
+def judge(scores: Tensor, asked: Requests, k: int = 10) -> dict[str, float]:
+    """How well a ranking orders the films of every request.
+
+    Args:
+        scores: `[R · C]` or `[R, C]`.
+        asked: what for.
+        k: length of the list.
+
+    Returns:
+        "spearman": rank correlation with the true expected minutes, the mean over requests;
+        "minutes": expected minutes of the first k together, as a share of the best possible;
+        "clicks": the same of expected clicks;
+        "bait": share of clickbait among the first k.
+    """
+    scores = scores.view(asked.minutes.shape)
+    correlation = [
+        spearmanr(s, m).statistic
+        for s, m in zip(scores.numpy(), asked.minutes.numpy(), strict=True)
+    ]
+    top = scores.topk(k, dim=1).indices
+    share = lambda truth: float(
+        (truth.gather(1, top).sum(1) / truth.topk(k, dim=1).values.sum(1)).mean()
+    )
+    return {
+        "spearman": float(np.mean(correlation)),
+        "minutes": share(asked.minutes),
+        "clicks": share(asked.clicks),
+        "bait": float(asked.bait.gather(1, top).double().mean()),
+    }
+
+
+def calibration(predicted: Tensor, actual: Tensor, n: int = 10) -> Tensor:
+    """`[n, 2]`: mean prediction and mean outcome, by parts of equal size in order of prediction."""
+    order = predicted.argsort()
+    rows = [(predicted[part].mean(), actual[part].mean()) for part in order.tensor_split(n)]
+    return torch.tensor([[float(a), float(b)] for a, b in rows])

@@ -1,0 +1,136 @@
+"""The second stage's inputs, targets and judges."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import percentileofscore
+
+from recsys_book.data import simulate
+from recsys_book.data.quantiles import Quantiles
+from recsys_book.experiments import watch_time as lab
+
+
+@pytest.fixture(scope="module")
+def world():
+    return simulate(n_users=80, n_films=90, days=10, seed=1)
+
+
+@pytest.fixture(scope="module")
+def part(world):
+    return lab.impressions(world)
+
+
+# ---------------------------------------------------------------- quantiles
+
+
+def test_quantiles_are_the_share_of_training_values_below():
+    values = torch.rand(5_000, 2, generator=torch.Generator().manual_seed(0)) ** 3 * 1_000
+    new = torch.rand(300, 2, generator=torch.Generator().manual_seed(1)) ** 3 * 1_000
+    found = Quantiles(values)(new)
+    for column in range(2):
+        true = percentileofscore(values[:, column].numpy(), new[:, column].numpy()) / 100
+        assert np.abs(found[:, column].numpy() - true).max() < 0.01
+    spread = Quantiles(values)(values)[:, 0]
+    assert abs(float(spread.mean()) - 0.5) < 0.01  # evenly over 0..1
+    assert abs(float(spread.std()) - 12**-0.5) < 0.01
+
+
+def test_outside_is_zero_or_one_and_equal_values_share_the_middle():
+    q = Quantiles(torch.tensor([[0.0], [0], [0], [0], [1], [2], [3], [4]]), n=8)
+    found = q(torch.tensor([[-5.0], [9.0], [0.0], [4.0], [2.5]])).flatten()
+    assert found[0] == 0 and found[1] == 1
+    assert float(found[2]) == pytest.approx(1.5 / 7)  # places 0 to 3
+    assert found[3] == 1 and float(found[4]) == pytest.approx(5.5 / 7)
+    constant = Quantiles(torch.full((5, 1), 3.0))
+    assert constant(torch.tensor([[3.0]])).item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("bad", [torch.empty(0, 2), torch.zeros(3), torch.tensor([[float("nan")]])])
+def test_bad_training_values_are_named(bad):
+    with pytest.raises(ValueError, match="values"):
+        Quantiles(bad)
+    with pytest.raises(ValueError, match=r"values has shape \(2, 3\)"):
+        Quantiles(torch.rand(4, 2))(torch.rand(2, 3))
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def test_time_since_the_last_watch_and_times_shown(world, part):
+    log = world.log
+    for i in range(0, len(log), 97):
+        own = log.user[:i] == log.user[i]
+        earlier = own & log.clicked[:i] & (log.time[:i] < log.time[i])
+        last = log.time[:i][earlier].max().item() if bool(earlier.any()) else 0
+        assert part.raw[i, 0].item() == log.time[i].item() - last
+        shown = own & (log.film[:i] == log.film[i])
+        assert part.raw[i, 1].item() == int(shown.sum())
+
+
+def test_minutes_are_of_clicks_alone(part):
+    assert bool((part.minutes[~part.clicked] == 0).all())
+    assert float(part.minutes[part.clicked].mean()) > 10
+
+
+def test_the_place_in_the_list_is_not_known_when_serving(part):
+    told = lab.served(part.fields, lab.Recipe("click", position=True))
+    untold = lab.served(part.fields, lab.Recipe("click"))
+    assert bool((told[:, 2] == 1).all()) and bool((untold[:, 2] == 0).all())
+    assert torch.equal(told[:, :2], part.fields[:, :2])
+    assert len(part.fields[:, 2].unique()) > 5  # and the examples are as they were
+
+
+@pytest.mark.parametrize("head", lab.HEADS)
+def test_each_head_learns(part, head):
+    recipe = lab.Recipe(head, epochs=2, dim=4, hidden=(8,), batch_size=256)
+    fitted = lab.train_ranker(part, 90, recipe, seed=0)
+    assert fitted.history.loss[-1] < fitted.history.loss[0]
+    again = lab.train_ranker(part, 90, recipe, seed=0)
+    assert torch.equal(fitted.logits(part), again.logits(part))
+    with pytest.raises(ValueError, match="head is 'likes'"):
+        lab.head_loss("likes", torch.zeros(1), torch.ones(1).bool(), torch.ones(1))
+
+
+def test_fewer_examples_without_a_click_and_odds_mended(part):
+    """Odds learned from a quarter of them are four times too high, until the rate is told."""
+    mean = []
+    for kept in (1.0, 0.25):
+        recipe = lab.Recipe(
+            "watch time", kept=kept, epochs=12, dim=2, hidden=(), lr=0.03, batch_size=128, decay=0.8
+        )
+        fitted = lab.train_ranker(part, 90, recipe, seed=0)
+        odds = fitted.model.predict_watch_time(
+            part.item, part.history, lab.served(part.fields, recipe), fitted.quantiles(part.raw),
+            sampling_rate=kept,
+        )  # fmt: skip
+        mean.append(odds.mean().item())
+    assert mean[1] == pytest.approx(mean[0], rel=0.15)
+
+
+# ---------------------------------------------------------------- judges
+
+
+def test_the_truth_ranks_best(world):
+    asked = lab.requests(world, n_users=20, n_films=40)
+    best = lab.judge(asked.minutes.flatten(), asked)
+    assert best["spearman"] == pytest.approx(1) and best["minutes"] == pytest.approx(1)
+    by_click = lab.judge(asked.clicks, asked)
+    assert by_click["clicks"] == pytest.approx(1) and by_click["minutes"] < 1
+    assert by_click["bait"] > best["bait"]
+    upside_down = lab.judge(-asked.minutes, asked)
+    assert upside_down["spearman"] == pytest.approx(-1)
+
+
+def test_requests_ask_about_films_not_watched(world):
+    asked = lab.requests(world, n_users=20, n_films=40)
+    watched = asked.examples.history == asked.examples.item[:, None]
+    assert not bool(watched.any()) and bool((asked.minutes > 0).all())
+    again = lab.requests(world, n_users=20, n_films=40)
+    assert torch.equal(asked.examples.item, again.examples.item)
+
+
+def test_calibration_is_means_by_tenths():
+    predicted = torch.arange(100.0)
+    table = lab.calibration(predicted, predicted * 2)
+    assert table[:, 0].tolist() == [10 * i + 4.5 for i in range(10)]
+    assert torch.allclose(table[:, 1], 2 * table[:, 0])

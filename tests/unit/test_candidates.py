@@ -1,0 +1,121 @@
+"""The first stage's task: what is masked, what is predicted from what, who is judged how."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from recsys_book.data import Interactions
+from recsys_book.experiments import candidates as lab
+from recsys_book.sampling import unigram
+
+U, N, M = 12, 25, 260
+
+
+@pytest.fixture(scope="module")
+def task() -> lab.Task:
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda n: torch.randint(n, (M,), generator=generator)
+    log = Interactions(draw(U), draw(N), U, N, time=draw(1_000))
+    context = torch.stack([draw(3), draw(2)], dim=1) + 1
+    return lab.make_task(log, 600, 800, length=5, context=context, cardinalities=(4, 3))
+
+
+def test_examples_of_each_part_are_of_their_own_time(task):
+    assert bool((task.test.time >= 800).all())
+    assert bool(((task.validation.time >= 600) & (task.validation.time < 800)).all())
+    past = lab.training_examples(task, until=600)
+    assert bool((past.time < 600).all()) and len(past) == int((task.log.time < 600).sum())
+    assert torch.equal(task.log.item[past.row], past.item)  # rows lead back to the whole log
+    assert task.oldest == 800 - int(task.log.time.min())
+
+
+def test_the_test_asks_for_what_is_new_to_the_user_and_known_to_the_model(task):
+    log = task.log
+    kept = set(task.test.row.tolist())
+    for row in (log.time >= 800).nonzero().flatten().tolist():
+        user, item, time = (int(c[row]) for c in (log.user, log.item, log.time))
+        own = (log.user == user) & (log.item == item)
+        again = bool((own & (log.time < 800)).any())
+        history = log.item[(log.user == user) & (log.time < time)]
+        order = log.time[(log.user == user) & (log.time < time)].argsort(stable=True)
+        again |= item in history[order][-5:].tolist()
+        known = bool(((log.item == item) & (log.time < 800)).any())
+        assert (row in kept) == (known and not again)
+    assert task.n_left_out == int((log.time >= 800).sum()) - len(task.test)
+
+
+def test_recall_is_what_counting_says(task):
+    scores = torch.randn(len(task.test), N, generator=torch.Generator().manual_seed(3))
+    scores = (2 * scores).round()  # many ties
+    place_of = {int(r): i for i, r in enumerate(task.test.row)}
+    score = lambda part: scores[[place_of[int(r)] for r in part.row]]
+    found = lab.recalls(score, task, task.test, 800, cuts=(3, 10), batch_size=7)
+    hits = {3: 0, 10: 0}
+    for i in range(len(task.test)):
+        user, item = int(task.test.user[i]), int(task.test.item[i])
+        out = set(task.log.item[(task.log.user == user) & (task.log.time < 800)].tolist())
+        out |= set(task.test.history[i].tolist()) | {item}
+        rivals = [j for j in range(N) if j not in out]
+        place = sum(bool(scores[i, j] >= scores[i, item]) for j in rivals)
+        for k in hits:
+            hits[k] += place < k
+    for k, n in hits.items():
+        assert found[k] == pytest.approx(n / len(task.test))
+
+
+def test_a_model_that_says_nothing_finds_nothing(task):
+    nothing = lambda part: torch.zeros(len(part), N)
+    assert lab.recalls(nothing, task, task.test, 800, cuts=(1,))[1] == 0
+
+
+def test_serving_is_at_age_zero_and_training_is_not(task):
+    model = lab.new_generator(task, dim=4, hidden=(6, 4), ages=True)
+    past = lab.training_examples(task, until=800)
+    with torch.no_grad():
+        aged = lab.user_vectors(model, task, past, aged=True)
+        now = lab.user_vectors(model, task, past, aged=False)
+        context = task.context[past.row]
+        again = model(past.history, context, (800 - past.time).float())
+    assert torch.equal(aged, again) and not torch.equal(aged, now)
+
+
+@pytest.mark.parametrize("name", ["full", "sampled", "in-batch"])
+def test_every_loss_learns_what_was_watched(task, name):
+    past = lab.training_examples(task, until=800)
+    recipe = lab.Recipe(loss=name, n_negatives=10, lr=0.03, batch_size=64, epochs=12)
+    model = lab.StaticUser(U, N, 8)
+    with torch.no_grad():
+        before = F.cross_entropy(model(past.user) @ model.item_vectors().T, past.item)
+    lab.train(model, task, past, recipe, seed=0)
+    with torch.no_grad():
+        after = F.cross_entropy(model(past.user) @ model.item_vectors().T, past.item)
+    assert after < before - 0.1
+    with pytest.raises(ValueError, match="loss is 'hinge'"):
+        lab.train(model, task, past, replace(recipe, loss="hinge"), seed=0)
+
+
+def test_with_every_item_drawn_often_sampled_comes_near_full():
+    generator = torch.Generator().manual_seed(0)
+    users, items = torch.randn(6, 4, generator=generator), torch.randn(N, 4, generator=generator)
+    chosen = torch.arange(6)
+    proposal = unigram(torch.randint(1, 9, (N,), generator=generator))
+    drawn = proposal.sample(60_000, generator)
+    losses = {
+        log_q: lab.softmax_loss(
+            users, items, chosen, drawn, proposal, lab.Recipe("sampled", log_q=log_q)
+        )
+        for log_q in (True, False)
+    }
+    full = lab.softmax_loss(users, items, chosen, drawn, proposal, lab.Recipe("full"))
+    assert abs(losses[True] - full) < 0.02 < abs(losses[False] - full)
+
+
+def test_a_task_is_chosen_refitted_and_tested(task):
+    recipe = lab.Recipe(epochs=3, batch_size=64)
+    make = lambda: lab.new_generator(task, dim=4, hidden=(6, 4), seed=1)
+    found = lab.choose_and_test(task, make, recipe, seed=0)
+    assert 1 <= found["epochs"] <= 3 and set(found["recall"]) == {50, 200}
+    again = lab.refit_and_test(task, make, recipe, 0, found["epochs"])
+    assert again["recall"] == found["recall"]

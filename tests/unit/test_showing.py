@@ -62,6 +62,8 @@ def test_figures_carry_alt_text_and_are_small():
 def test_every_diagram_draws_and_shapes_are_checked():
     drawn = [diagrams.matrix_factorization, diagrams.mlp, diagrams.factorization_machine]
     drawn += [diagrams.dnn, diagrams.field_embedding, diagrams.hashed_embedding]
+    drawn += [diagrams.gmf, diagrams.ncf_mlp, diagrams.neumf]
+    drawn += [diagrams.candidate_generator, diagrams.watch_time_ranker]
     for draw in drawn:
         assert draw().png.startswith(b"\x89PNG")
     model, x = MLP(2, (3,)), torch.zeros(4, 2)

@@ -204,13 +204,28 @@ def test_every_model_tries_the_same_drawn_settings():
     assert {s.n_negatives for s in settings} == {2, 4, 8, 16}
 
 
-def test_the_drawn_setting_with_the_best_validation_is_chosen(monkeypatch):
-    score = lambda judge, name, setting: -abs(setting.lr - 0.01)
-    monkeypatch.setattr(service, "validation_score", score)
-    found = simulated_run.choose_learned(None, "MF", n=12)
+def test_a_setting_that_was_lucky_once_is_not_chosen(monkeypatch):
     settings = service.draw_settings(12)
-    assert found["tried"] == [score(None, "MF", s) for s in settings]
-    assert found["best"]["lr"] == min((s.lr for s in settings), key=lambda lr: abs(lr - 0.01))
+    tried = [0.1] * 12
+    tried[3], tried[5], tried[7], tried[9], tried[11] = 0.9, 0.5, 0.6, 0.3, 0.2
+    asked = []
+
+    def score(judge, name, setting):
+        place = settings.index(setting)
+        asked.append((judge, place))
+        return {3: 0.0, 5: 0.55, 7: 0.4, 9: 0.3}[place]
+
+    monkeypatch.setattr(service, "validation_score", score)
+    found = simulated_run.choose_of_finalists(["a", "b"], "MF", tried)
+    assert sorted(asked) == sorted((j, i) for j in "ab" for i in (3, 5, 7, 9))
+    assert service.Setting(**found["best"]) == settings[5]
+    assert found["finals"]["3"] == [0.9, 0.0, 0.0]
+
+
+def test_every_draw_is_tried_in_order(monkeypatch):
+    monkeypatch.setattr(service, "validation_score", lambda judge, name, setting: setting.lr)
+    found = simulated_run.try_draws(None, "MF", 5)
+    assert found == [setting.lr for setting in service.draw_settings(5)]
 
 
 def test_more_data_is_more_of_the_same_clicks():

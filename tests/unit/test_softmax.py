@@ -221,3 +221,17 @@ def test_weights_that_are_none_are_refused(weight):
         Proposal.of(weight)
     with pytest.raises(ValueError, match="power is -1"):
         unigram(torch.ones(3), power=-1)
+
+
+# ---------------------------------------------------------------- the chapter's own enumeration
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_the_chapters_enumeration_equals_the_loss_sample_by_sample(m):
+    from recsys_book.experiments import softmax_bias as chapter
+
+    for sign, correct in ((1.0, lambda log_q: log_q), (None, lambda log_q: None)):
+        by_loss = expected_gradient(UNIGRAM, m, correct)
+        assert torch.allclose(chapter.expected_gradient(UNIGRAM, m, sign), by_loss)
+    assert chapter.bias(chapter.own_softmax(), m, 1.0) < 1e-12
+    assert chapter.bias(chapter.POPULARITY, m, -1.0) > chapter.bias(chapter.POPULARITY, m, None)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -130,7 +132,15 @@ def in_processes(
 
 def _begin(start: Callable[[], None]) -> None:
     os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     start()
+
+
+def _end_with_parent() -> None:
+    """A run that is killed takes its workers along: they would go on, and keep pieces that a later
+    run, of other code, takes for its own."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:

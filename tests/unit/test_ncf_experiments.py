@@ -4,7 +4,9 @@ import copy
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -305,6 +307,7 @@ def test_weights_are_kept_until_the_run_ends(results):
 
 WORKERS = """
 import sys
+import time
 from recsys_book.reproduce.cells import in_processes
 def start(): pass
 def work(piece):
@@ -326,6 +329,43 @@ def test_pieces_wait_for_what_they_need_and_errors_end_the_run(tmp_path):
     assert go().returncode == 0 and out.read_text() == "abc"
     failed = go("with a bad piece")
     assert failed.returncode != 0 and "bad piece" in failed.stderr and out.read_text() == "abc"
+
+
+SLOW = """
+import os, sys, time
+from recsys_book.reproduce.cells import in_processes
+def start(): pass
+def work(piece):
+    open(sys.argv[1] + "." + piece[0], "w").write(str(os.getpid()))
+    time.sleep(60)
+if __name__ == "__main__":
+    in_processes({("a",): [], ("b",): []}, start, work, workers=2)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+def test_a_killed_run_takes_its_workers_along(tmp_path):
+    script, out = tmp_path / "slow.py", tmp_path / "pid"
+    script.write_text(SLOW, encoding="utf-8")
+    run = subprocess.Popen([sys.executable, script, out], stderr=subprocess.DEVNULL)
+    files = [tmp_path / "pid.a", tmp_path / "pid.b"]
+    assert soon(lambda: all(f.is_file() and f.read_text() for f in files), 60)
+    workers = [Path("/proc", f.read_text()) for f in files]
+    assert all(worker.exists() for worker in workers)
+    run.kill()
+    run.wait()
+    gone = lambda worker: not worker.exists() or "(zombie)" in (worker / "status").read_text()
+    assert soon(lambda: all(gone(worker) for worker in workers), 15)
+
+
+def soon(true, seconds: float) -> bool:
+    """Whether something becomes true within so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.2)
+    return bool(true())
 
 
 @pytest.mark.parametrize("plan", [run.plan(), simulated_run.plan()])

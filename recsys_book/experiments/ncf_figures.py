@@ -73,6 +73,7 @@ def race_figure(values: Mapping[str, Sequence[float]], title: str, label: str) -
         )  # fmt: skip
         told.append(f"{NAMES.get(name, name)} {interval.mean:.3f}")
     ax.axvline(0, color=PALETTE["grey"], ls="--", lw=1)
+    ax.text(0, len(order) - 0.45, "popularity", fontsize=8, ha="center", color=PALETTE["grey"])
     ax.set_yticks(range(len(order)), [NAMES.get(name, name) for name in order])
     ax.set(title=title, xlabel=label)
     return show(figure, alt=f"{title}, from the lowest: {', '.join(told)}")
@@ -402,12 +403,21 @@ def gains_by_test(record: dict) -> dict[str, Interval]:
     Returns:
         "model, factors" → the gain over choosing on validation, where there are three seeds.
     """
+    return {who: t_interval(rows) for who, rows in _gains(record).items()}
+
+
+def mean_gain_by_test(record: dict) -> Interval:
+    """The same, the mean over models and sizes, over seeds."""
+    return t_interval(np.mean(list(_gains(record).values()), axis=0))
+
+
+def _gains(record: dict) -> dict[str, list[float]]:
     gains = {}
     for name in ("GMF", "MLP", "NeuMF", "NeuMF-pre"):
         for factors in (8, 32):
             runs = cells(record, name, factors)
             rows = [max(t[0] for t in run["test_by_epoch"]) - run["test"][0] for run in runs]
-            gains[f"{NAMES.get(name, name)}, {factors}"] = t_interval(rows)
+            gains[f"{NAMES.get(name, name)}, {factors}"] = rows
     return gains
 
 
@@ -417,7 +427,7 @@ def less_the_paper(record: dict, factors: int) -> Interval:
 
 
 RULES = {
-    "NeuMF is": ["from scratch", "pre-trained", "tuned like MF"],
+    "NeuMF is": ["from scratch", "pre-trained", "tuned"],
     "MF is": ["tuned", "as it comes"],
     "item model is": ["EASE", "ItemKNN"],
     "epoch chosen on": ["validation", "test"],
@@ -436,7 +446,7 @@ def switches(record: dict) -> Switches:
     neumf = {
         "from scratch": figures["cells"]["NeuMF/32"],
         "pre-trained": figures["cells"]["NeuMF-pre/32"],
-        "tuned like MF": figures["cells"][tuned_key(record, "NeuMF")],
+        "tuned": figures["cells"][tuned_key(record, "NeuMF")],
     }
     mf = {
         "tuned": figures["cells"][tuned_key(record, "MF")],

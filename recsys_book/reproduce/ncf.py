@@ -4,9 +4,9 @@ GMF, MLP and NeuMF are the paper's: separate vectors, 4 negatives a positive, Ad
 learning rate that falls by 15 % every epoch. Learning rate and L2 (a knob of the official code) are
 chosen at 8 factors for 8 and 16, at 32 for 32 and 64, from six settings. (Batches, found in first
 looks at the validation item: small models wanted small ones.) SGD after pre-training has up to
-eight learning rates at each size, and is left out where it does not help. Baselines, and one NeuMF
-"tuned like MF", have eight settings each for all their knobs, one knob at a time. Everything is
-chosen on the validation item; the test item is scored after refitting on both.
+eight learning rates at each size, and is left out where it does not help. Baselines, and one tuned
+NeuMF of 32 factors, have up to eight settings each for their knobs, one knob at a time. Everything
+is chosen on the validation item; the test item is scored after refitting on both.
 
 Sizes 8 and 32 have three seeds, 16 and 64 one. A run that was killed goes on where it stopped.
 """

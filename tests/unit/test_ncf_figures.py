@@ -60,6 +60,9 @@ def test_a_lucky_epoch_is_what_choosing_on_the_test_gains(record):
     after = figures.gains_by_test(doctored)
     assert after["NeuMF, 8"].mean == pytest.approx(0.1)
     assert {who for who in before if after[who] != before[who]} == {"NeuMF, 8"}
+    mean = np.mean([gain.mean for gain in after.values()])
+    assert figures.mean_gain_by_test(doctored).mean == pytest.approx(mean)
+    assert figures.mean_gain_by_test(doctored).n == 3
 
 
 def test_pictures_name_what_they_show(record):

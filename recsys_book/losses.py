@@ -98,6 +98,7 @@ def sampled_softmax_loss(
         )
     m = negative.shape[1]
     check_positive("m, the number of negatives,", m)
+    check_positive("B, the number of examples,", len(positive))
     logits = negative / temperature
     if log_q is not None:
         _check_beside("log_q", log_q, negative)
@@ -110,6 +111,9 @@ def sampled_softmax_loss(
     if positive_ids is not None:
         check_same_shape("positive_ids", positive_ids, "positive", positive)
         _check_beside("negative_ids", negative_ids, negative)
+        for name, ids in (("positive_ids", positive_ids), ("negative_ids", negative_ids)):
+            if ids.is_floating_point():  # above 2**24 ids would run together
+                raise ValueError(f"{name} has dtype {ids.dtype}; ids must be int64")
         logits = logits.masked_fill(positive_ids[:, None] == negative_ids, -torch.inf)
     chosen = positive / temperature
     every = torch.cat([chosen[:, None], logits], dim=1)  # [B, 1 + m]
@@ -143,8 +147,8 @@ def in_batch_softmax_loss(
     Raises:
         ValueError: a shape other than `[B, B]` with B at least 2, and as `sampled_softmax_loss`.
     """
-    n = len(scores)
-    if scores.dim() != 2 or scores.shape[1] != n or n < 2:
+    n = scores.shape[-1] if scores.dim() else 0
+    if scores.shape != (n, n) or n < 2:
         raise ValueError(
             f"scores has shape {tuple(scores.shape)}; it must be [B, B] with B at least 2"
         )
@@ -172,7 +176,7 @@ def watch_time_loss(
     Clicked impressions count with their watch time T, all others with 1. The odds learned are then
     (sum of T) / (number of others), and exp(logit) estimates E[T] / (1 − p), in the unit of T.
     A click with T = 0 weighs nothing as a click and would vanish; it is taken as an impression that
-    nobody watched.
+    nobody watched. So k, p and "clicked" mean *watched*, T > 0, wherever the odds are spoken of.
 
     Args:
         logits: `[B]`.
@@ -190,16 +194,18 @@ def watch_time_loss(
     check_same_shape("logits", logits, "watch_time", watch_time)
     if clicked.dtype != torch.bool:
         raise ValueError(f"clicked has dtype {clicked.dtype}; it must be bool")
+    check_positive("B, the number of impressions,", len(logits))
+    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     time = torch.where(clicked, watch_time, torch.zeros_like(watch_time))
     for name, values in (("watch_time", time), ("weight", weight)):
         if values is None:
             continue
         check_same_shape("logits", logits, name, values)
         check_finite(name, values)
-        if len(values) and float(values.min()) < 0:
+        if float(values.min()) < 0:
             raise ValueError(f"{name} contains {float(values.min()):g}; it must be 0 or more")
     watched = time > 0
-    counts = torch.where(watched, time, torch.ones_like(time)).to(logits.dtype)
+    counts = torch.where(watched, time, torch.ones_like(time)).to(logits.dtype)  # float32 at least
     if weight is not None:
         counts = counts * weight
     return bce(logits, watched.to(logits.dtype), weight=counts)

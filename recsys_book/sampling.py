@@ -127,7 +127,8 @@ class Proposal:
         check_finite("weight", weight)
         if float(weight.min()) < 0 or float(weight.max()) == 0:
             raise ValueError("weight must be 0 or more, and above 0 for one item at least")
-        q = weight.double() / weight.double().sum()
+        scaled = weight.double() / weight.double().max()  # so that no sum overflows
+        q = scaled / scaled.sum()
         upper = q.cumsum(0)
         return cls(q, q.log().float(), upper / upper[-1])
 
@@ -150,8 +151,9 @@ def unigram(counts: Tensor, power: float = 1.0) -> Proposal:
         power: 0 or more.
     """
     check_positive("power", power, zero_allowed=True)
-    occurs = counts > 0
-    return Proposal.of(torch.where(occurs, counts.double().clamp(min=1) ** power, 0.0))
+    _check_counts(counts)
+    largest = counts.double() / counts.double().max()
+    return Proposal.of(torch.where(counts > 0, largest**power, 0.0))
 
 
 def log_uniform(counts: Tensor) -> Proposal:
@@ -164,7 +166,16 @@ def log_uniform(counts: Tensor) -> Proposal:
     Args:
         counts: `[N]` how often each item occurs.
     """
+    _check_counts(counts)
     order = counts.argsort(descending=True, stable=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
     return Proposal.of(torch.log1p(1 / (rank.double() + 1)))
+
+
+def _check_counts(counts: Tensor) -> None:
+    if counts.dim() != 1 or len(counts) == 0:
+        raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be [N]")
+    check_finite("counts", counts)
+    if float(counts.min()) < 0 or float(counts.max()) == 0:
+        raise ValueError("counts must be 0 or more, and above 0 for one item at least")

@@ -46,13 +46,21 @@ class Index:
         catalogue: name of the version of the catalogue that the ids belong to.
         normalized: whether items were brought to length 1, so that length (popularity, often) does
             not count.
+        made_of: digest of the vectors it was built from.
     """
 
     def __init__(
-        self, kind: str, n_items: int, dim: int, catalogue: str, normalized: bool, store: object
+        self,
+        kind: str,
+        n_items: int,
+        dim: int,
+        catalogue: str,
+        normalized: bool,
+        made_of: str,
+        store: object,
     ) -> None:
         self.kind, self.n_items, self.dim = kind, n_items, dim
-        self.catalogue, self.normalized = catalogue, normalized
+        self.catalogue, self.normalized, self.made_of = catalogue, normalized, made_of
         self._store = store  # vectors [N, D] of "exact", an index of FAISS of the others
 
     def search(self, queries: Tensor, k: int, effort: int | None = None) -> tuple[Tensor, Tensor]:
@@ -82,8 +90,10 @@ class Index:
         if effort is not None:
             if self.kind not in ("ivf", "hnsw"):
                 raise ValueError(f"effort is given; a {self.kind!r} index looks at every item")
-            check_positive("effort", effort)
+            if not isinstance(effort, int) or not 1 <= effort <= 2**31 - 1:
+                raise ValueError(f"effort is {effort!r}; it must be a whole number above 0")
         queries = queries.detach().float().cpu().contiguous()
+        check_finite("queries, in float32,", queries)
         if self.kind == "exact":
             found = (queries @ self._store.T).topk(k, dim=1)
             return found.values, found.indices
@@ -108,7 +118,7 @@ class Index:
             payload = torch.from_numpy(_faiss().serialize_index(self._store))
         return {
             "kind": self.kind, "n_items": self.n_items, "dim": self.dim, "payload": payload,
-            "catalogue": self.catalogue, "normalized": self.normalized,
+            "catalogue": self.catalogue, "normalized": self.normalized, "made_of": self.made_of,
         }  # fmt: skip
 
     @classmethod
@@ -141,9 +151,9 @@ def build_index(
             items in lists by k-means, of which a search visits the nearest; "hnsw", a graph of
             neighbours that a search walks along.
         catalogue: name of the catalogue's version; `load_index` refuses another one.
-        normalize: bring items to length 1 first: search by cosine.
+        normalize: bring items to length 1 first: search by cosine. None may be all zeros.
         n_lists: of "ivf"; by default 4 √N, and at most N / 40, as FAISS's k-means asks for.
-        links: of "hnsw", neighbours a vector keeps (M).
+        links: of "hnsw", neighbours a vector keeps (M), 2 at least.
         ef_construction: of "hnsw", candidates looked at when a vector is linked.
         seed: of "ivf"'s k-means. (A graph depends on the order in which threads add to it.)
 
@@ -156,15 +166,27 @@ def build_index(
         raise ValueError(
             f"vectors has shape {tuple(vectors.shape)}; it must be [N, D], with one item at least"
         )
+    if not isinstance(catalogue, str):
+        raise ValueError(f"catalogue is {catalogue!r}; it must be a text")
     check_finite("vectors", vectors)
-    vectors = vectors.detach().float().cpu()
+    made_of, vectors = _digest(vectors), vectors.detach().double().cpu()
     if normalize:
-        vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    n, dim = vectors.shape
-    store = vectors.contiguous().clone()
+        length = vectors.norm(dim=1, keepdim=True)
+        if float(length.min()) == 0:
+            zero = int(length.argmin())
+            raise ValueError(f"vectors has only zeros in row {zero}; it has no direction")
+        vectors = vectors / length
+    store = vectors.float().contiguous()
+    check_finite("vectors, in float32,", store)
+    n, dim = store.shape
     if kind != "exact":
         store = _build_with_faiss(store, kind, n_lists, links, ef_construction, seed)
-    return Index(kind, n, dim, catalogue, normalize, store)
+    return Index(kind, n, dim, str(catalogue), bool(normalize), made_of, store)
+
+
+def _digest(vectors: Tensor) -> str:
+    numbers = vectors.detach().float().cpu().contiguous().numpy()
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
 def _build_with_faiss(vectors, kind, n_lists, links, ef_construction, seed):
@@ -174,14 +196,16 @@ def _build_with_faiss(vectors, kind, n_lists, links, ef_construction, seed):
     if kind == "flat":
         index = faiss.IndexFlatIP(dim)
     elif kind == "ivf":
-        n_lists = n_lists or max(1, min(round(4 * math.sqrt(n)), n // 40))
-        if not 1 <= n_lists <= n:
+        if n_lists is None:
+            n_lists = max(1, min(round(4 * math.sqrt(n)), n // 40))
+        if not isinstance(n_lists, int) or not 1 <= n_lists <= n:
             raise ValueError(f"n_lists is {n_lists}; it must lie between 1 and the {n} items")
         index = faiss.index_factory(dim, f"IVF{n_lists},Flat", metric)
         index.cp.seed, index.cp.min_points_per_centroid = seed, 1
         index.train(vectors.numpy())
     else:
-        check_positive("links", links)
+        if not isinstance(links, int) or links < 2:  # FAISS divides by the logarithm of it
+            raise ValueError(f"links is {links!r}; it must be a whole number, 2 at least")
         check_positive("ef_construction", ef_construction)
         index = faiss.IndexHNSWFlat(dim, links, metric)
         index.hnsw.efConstruction = ef_construction
@@ -206,6 +230,11 @@ def load_index(path: str | os.PathLike, *, catalogue: str | None = None) -> Inde
 
 def recall(found: Tensor, exact: Tensor) -> float:
     """Share of the exact neighbours `[B, k]` that an approximate search `[B, k']` found."""
+    if found.dim() != 2 or exact.dim() != 2 or len(found) != len(exact) or exact.numel() == 0:
+        raise ValueError(
+            f"found has shape {tuple(found.shape)} and exact {tuple(exact.shape)}; "
+            "they must be [B, k'] and [B, k]"
+        )
     return float((exact[:, :, None] == found[:, None, :]).any(-1).double().mean())
 
 
@@ -239,7 +268,8 @@ class Funnel:
         catalogue: version that all three were made for.
 
     Raises:
-        ValueError: parts of different catalogues.
+        ValueError: parts of different catalogues, or an index of other vectors than the
+            generator's: a model that was trained on needs its index built again.
     """
 
     def __init__(
@@ -257,8 +287,10 @@ class Funnel:
             raise ValueError(
                 f"index is of catalogue {index.catalogue!r}; the funnel is of {catalogue!r}"
             )
+        if index.made_of != _digest(generator.item_vectors()):
+            raise ValueError("index is not made of the generator's item vectors; build it again")
         self.generator, self.ranker = generator.eval(), ranker.eval()
-        self.index, self.catalogue = index, catalogue
+        self.index, self.catalogue = index, index.catalogue
 
     @torch.no_grad()
     def recommend(
@@ -276,19 +308,24 @@ class Funnel:
         Args:
             history: `[L]` ids of what was watched, in any order; empty for somebody new.
             n: length of the list.
-            n_candidates: C, what the first stage hands over; watched items are left out before.
+            n_candidates: C, what the first stage hands over, or all that is not watched and that
+                the index can reach, if that is less; watched items are left out before.
             context: `[F]` ids for the generator.
             features: `features(items [C])` gives the ranker's fields `[C, F']` and continuous
                 inputs `[C, C']` (None where it takes none).
-            effort: of the index.
+            effort: of the index, to begin with: it is doubled for as long as fewer than C are
+                found.
 
         Raises:
-            ValueError: an unknown item in the history, n above what is left of the catalogue.
+            ValueError: an unknown item in the history, n above what is left of the catalogue or
+                what the index can reach.
         """
         n_items = self.index.n_items
         if history.dim() != 1:
             raise ValueError(f"history has shape {tuple(history.shape)}; it must be [L]")
         history = history.long() if history.numel() == 0 else history
+        at = self.generator.item_vectors().device
+        history = history.to(at)
         check_ids("history", history, n_items)
         watched = history.unique()
         check_positive("n", n)
@@ -301,9 +338,12 @@ class Funnel:
         tick = lambda: clock.append(time.perf_counter())
         user = self.generator(history[None], None if context is None else context[None])
         tick()
-        k = min(n_candidates + len(watched), n_items)
-        found = self.index.search(user, k, effort)[1][0]
-        found = found[(found != ABSENT) & ~torch.isin(found, watched)][:n_candidates]
+        found = self._candidates(user, watched, n_candidates, effort)
+        if len(found) < n:
+            raise ValueError(
+                f"n is {n}; the index reaches {len(found)} of the "
+                f"{n_items - len(watched)} items not watched: build it with more links"
+            )
         tick()
         fields, continuous = (None, None) if features is None else features(found)
         tick()
@@ -317,10 +357,27 @@ class Funnel:
         }
         return Ranked(found[best.indices], best.values, found, took)
 
+    def _candidates(self, user: Tensor, watched: Tensor, wanted: int, effort: int | None) -> Tensor:
+        """The nearest items not watched; looks harder until there are enough."""
+        n_items = self.index.n_items
+        k = min(wanted + len(watched), n_items)
+        wanted = min(wanted, n_items - len(watched))
+        while True:
+            found = self.index.search(user, k, effort)[1][0].to(watched.device)
+            found = found[(found != ABSENT) & ~torch.isin(found, watched)][:wanted]
+            if len(found) == wanted or self.index.kind in ("exact", "flat"):
+                return found
+            effort = 2 * (effort or 2 * k)
+            if effort > 4 * n_items:  # every list and every item has been looked at
+                return found
+
     def save(self, path: str | os.PathLike) -> None:
         """Both stages and the index in one file: whole, or not at all."""
         parts = {
-            name: {"arguments": model.arguments, "weights": model.state_dict()}
+            name: {
+                "arguments": model.arguments,
+                "weights": {k: v.cpu() for k, v in model.state_dict().items()},
+            }
             for name, model in (("generator", self.generator), ("ranker", self.ranker))
         }
         content = {"catalogue": self.catalogue, "index": self.index._content(), **parts}
@@ -346,11 +403,15 @@ def _save(path: str | os.PathLike, what: str, content: dict) -> None:
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     body = {"content": content, "what": what, "format": FORMAT}
-    torch.save(body, partial)
-    digest = hashlib.sha256(partial.read_bytes()).digest()
-    with open(partial, "ab") as stream:  # the digest goes last; a file cut short lacks it
-        stream.write(digest)
-    os.replace(partial, path)
+    try:
+        torch.save(body, partial)
+        digest = hashlib.sha256(partial.read_bytes()).digest()
+        with open(partial, "ab") as stream:  # the digest goes last; a file cut short lacks it
+            stream.write(digest)
+        _load(partial, what)  # what cannot be read again must not replace what can
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _load(path: str | os.PathLike, what: str) -> dict:
@@ -362,7 +423,7 @@ def _load(path: str | os.PathLike, what: str) -> dict:
     if hashlib.sha256(body).digest() != digest:
         raise ValueError(f"{path} is truncated or altered; build the {what} again")
     try:
-        found = torch.load(io.BytesIO(body), weights_only=True)
+        found = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
     except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as a {what}: {error}") from error
     if found.get("format") != FORMAT:

@@ -196,7 +196,7 @@ class Interactions:
 
     def keys(self) -> Tensor:
         """`[M]` int64: one number per pair, user · N + item, for set operations on pairs."""
-        return self.user * self.n_items + self.item
+        return self.user.long() * self.n_items + self.item
 
     def __str__(self) -> str:
         text = f"{len(self):,} interactions of {self.n_users:,} users and {self.n_items:,} items"

@@ -8,7 +8,7 @@ What a loader must handle, and what this one does:
 
 - 5,885 rows repeat a user, a video and a millisecond, mostly whole. One is kept, the one played
   longest where they differ.
-- 3,568 rows are of 239 videos whose length is written as 0, that is, unknown. They stay; whether
+- 3,568 rows are of 176 videos whose length is written as 0, that is, unknown. They stay; whether
   such a video was watched to its end is not known, and counts as no.
 - Nearly half of all rows were not clicked and were played all the same: on some pages videos start
   by themselves. `watch_seconds` counts clicked rows only. That leaves out the time of whoever let
@@ -54,8 +54,9 @@ class KuaiRand:
     Attributes:
         user, video: `[M]` int64.
         time: `[M]` int64, seconds since 1970.
-        day: `[M]` int64 from 0, 25 April 2022, as the file dates the row (in China's zone, and up
-            to an hour ahead of the time).
+        day: `[M]` int64 from 0, 25 April 2022, as the file dates the row (in China's zone; a few
+            rows are dated an hour or two ahead of their time, so cut by one or the other, never by
+            both).
         tab: `[M]` int64, the page of the app, 0 to 14.
         clicked, long_view: `[M]` bool, as the service counts them.
         play_seconds: `[M]` float32, how long the video played, clicked or not.

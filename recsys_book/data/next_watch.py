@@ -51,8 +51,8 @@ def next_watch(log: Interactions, length: int) -> WatchExamples:
     """Every watch, with the history its user had before it.
 
     Histories hold what was watched at a strictly earlier second: of watches of one second nobody
-    knows which came first, and none of them may tell of another. A watch of something new to its
-    user keeps an empty history, all padding: so a model learns whom to expect nothing of.
+    knows which came first, and none of them may tell of another. The watches of a user's
+    first second keep an empty history, all padding: so a model learns what to offer somebody new.
 
     Args:
         log: with times, in any order.
@@ -128,6 +128,8 @@ def _by_user_and_time(log: Interactions, length: int) -> tuple[Tensor, Tensor, T
     check_positive("length", length)
     if log.time is None:
         raise ValueError("log has no time; without one nobody knows what came before what")
+    if log.time.is_floating_point():  # float32 would run seconds together
+        raise ValueError(f"log's time has dtype {log.time.dtype}; it must be int64, seconds")
     order = log.time.argsort(stable=True)
     order = order[log.user[order].argsort(stable=True)]
     return order, log.user[order], log.item[order], log.time[order]

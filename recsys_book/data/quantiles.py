@@ -28,9 +28,12 @@ class Quantiles:
             raise ValueError(
                 f"values has shape {tuple(values.shape)}; it must be [M, C], M above 0"
             )
+        if n < 2:
+            raise ValueError(f"n is {n}; it must be 2 at least")
         check_finite("values", values)
         values = values.double().sort(dim=0).values
-        place = torch.linspace(0, len(values) - 1, n).round().long()
+        n = max(2, min(n, len(values)))
+        place = torch.linspace(0, len(values) - 1, n, dtype=torch.float64).round().long()
         self.points = values[place].T.contiguous()  # [C, n], rising
 
     def __call__(self, values: Tensor) -> Tensor:

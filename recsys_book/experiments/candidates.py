@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recsys_book.checks import check_finite, check_positive
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.next_watch import WatchExamples, any_watch, next_watch, some_of_each
 from recsys_book.losses import in_batch_softmax_loss, sampled_softmax_loss
@@ -65,6 +66,11 @@ def make_task(
     cardinalities: tuple[int, ...] = (),
 ) -> Task:
     """Cut a log, see `Task`."""
+    if context is not None and context.shape != (len(log), len(cardinalities)):
+        raise ValueError(
+            f"context has shape {tuple(context.shape)}; it must be "
+            f"[{len(log)}, {len(cardinalities)}]"
+        )
     examples = next_watch(log, length)
     test, left_out = _new_ones(examples, log, test_from, None)
     validation, _ = _new_ones(examples, log, validation_from, test_from)
@@ -147,14 +153,17 @@ def new_generator(
         )  # fmt: skip
 
 
-def user_vectors(model: nn.Module, task: Task, examples: WatchExamples, *, aged: bool) -> Tensor:
-    """`[B, D]`; aged: with the age that each example has at the test, else at age 0."""
+def user_vectors(
+    model: nn.Module, task: Task, examples: WatchExamples, now: int | None = None
+) -> Tensor:
+    """`[B, D]`, as served: at age 0; or, in training, with each example's age at a second `now`,
+    the end of what is trained on."""
     if isinstance(model, StaticUser):
         return model(examples.user)
     context = None if model.context is None else task.context[examples.row]
     age = None
-    if aged and model.oldest is not None:
-        age = (task.test_from - examples.time).float()
+    if now is not None and model.oldest is not None:
+        age = (now - examples.time).double()
     return model(examples.history, context, age)
 
 
@@ -178,7 +187,7 @@ class Recipe:
 
     loss: str = "full"
     log_q: bool = True
-    n_negatives: int = 100
+    n_negatives: int = 511  # as many as a batch of 512 has of others
     temperature: float = 1.0
     lr: float = 0.005
     weight_decay: float = 0.0
@@ -211,6 +220,8 @@ def train(
     """
     counts = torch.bincount(examples.item, minlength=examples.n_items)
     proposal = unigram(counts)
+    now = int(examples.time.max())
+    epochs = recipe.epochs if epochs is None else epochs
     optimizer = torch.optim.Adam(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
@@ -224,13 +235,13 @@ def train(
     def loss(model: nn.Module, batch: tuple) -> Tensor:
         rows, drawn = batch
         part = examples[rows]
-        users = user_vectors(model, task, part, aged=True)
+        users = user_vectors(model, task, part, now)
         return softmax_loss(users, model.item_vectors(), part.item, drawn, proposal, recipe)
 
     return fit(
         model, batches, loss, optimizer,
         schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
-        validate=validate, max_epochs=epochs or recipe.epochs, patience=patience, seed=seed,
+        validate=validate, max_epochs=epochs, patience=patience, seed=seed,
     )  # fmt: skip
 
 
@@ -248,6 +259,7 @@ def softmax_loss(
         recipe: which loss.
     """
     tau = recipe.temperature
+    check_positive("temperature", tau)
     if recipe.loss == "full":
         return F.cross_entropy(users @ items.T / tau, chosen)
     own = F.embedding(chosen, items)  # [B, D]
@@ -289,6 +301,9 @@ def recalls(
         batch_size: examples scored at once.
     """
     n = task.log.n_items
+    check_positive("the number of examples", len(examples))
+    for cut in cuts:
+        check_positive("a cut", cut)
     past = task.log[task.log.time < before]
     order = past.user.argsort(stable=True)
     items, count = past.item[order], past.user_counts()
@@ -296,7 +311,13 @@ def recalls(
     places = []
     for rows in torch.arange(len(examples)).split(batch_size):
         part = examples[rows]
-        scores = score(part).clone()
+        scores = score(part)
+        if scores.shape != (len(part), n):
+            raise ValueError(
+                f"score gave shape {tuple(scores.shape)}; it must be [{len(part)}, {n}]"
+            )
+        check_finite("scores", scores, allow_minus_inf=True)
+        scores = scores.clone()
         row = torch.arange(len(part))
         own = scores[row, part.item].clone()
         taken = count[part.user]
@@ -314,7 +335,7 @@ def recalls(
 
 def scorer(model: nn.Module, task: Task) -> Callable[[WatchExamples], Tensor]:
     """`score` for `recalls`: as served, at age 0."""
-    return lambda part: user_vectors(model, task, part, aged=False) @ model.item_vectors().T
+    return lambda part: user_vectors(model, task, part) @ model.item_vectors().T
 
 
 def popularity(counts: Tensor) -> Callable[[WatchExamples], Tensor]:

@@ -15,6 +15,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from recsys_book.checks import check_finite, check_k, check_same_shape
 from recsys_book.data.quantiles import Quantiles
 from recsys_book.data.simulate import Log
 from recsys_book.data.world import DAYPARTS, DEVICES, SLATE, Context, World
@@ -109,7 +110,7 @@ class Recipe:
         head: "click" (log-loss), "watch time" (weighted logistic regression) or "regression"
             (squared error of the minutes).
         position: whether the place in the list is an input in training.
-        kept: share of the impressions without a click that is kept.
+        kept: share of the impressions that nobody watched that is kept.
         dim, hidden: of the network.
         lr, weight_decay, batch_size, decay, epochs: of the training.
     """
@@ -180,10 +181,12 @@ def train_ranker(
         model = WatchTimeRanker(
             n_items, 2, SIZES, dim=recipe.dim, hidden=recipe.hidden, init_std=0.1
         )
-        drop = (torch.rand(len(part)) >= recipe.kept) & ~part.clicked
+        watched = part.clicked & (part.minutes > 0)
+        drop = (torch.rand(len(part)) >= recipe.kept) & ~watched
     part = part[~drop]
     continuous = quantiles(part.raw)
     fields = part.fields if recipe.position else served(part.fields, recipe)
+    epochs = recipe.epochs if epochs is None else epochs
     optimizer = torch.optim.Adam(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
@@ -200,7 +203,7 @@ def train_ranker(
     history = fit(
         model, batches, loss, optimizer,
         schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
-        validate=validate, max_epochs=epochs or recipe.epochs, patience=None, seed=seed,
+        validate=validate, max_epochs=epochs, patience=None, seed=seed,
     )  # fmt: skip
     return Fitted(model.eval(), quantiles, recipe, history)
 
@@ -240,10 +243,18 @@ def requests(world: World, n_users: int = 300, n_films: int = 150, seed: int = 0
     """Ask the world about users at the end of its log, each in a context drawn for them.
 
     Films are drawn evenly from those not watched; every film is taken as looked at.
+
+    Raises:
+        ValueError: more users than there are, or more films than some user has left.
     """
     log, random = world.log, np.random.RandomState([seed, 4])
     history = log.final_histories(HISTORY)
-    every = log.final_histories(int(log.clicks().user_counts().max()))
+    most = int(log.clicks().user_counts().max())
+    limits = {"n_users": (n_users, world.n_users), "n_films": (n_films, world.n_films - most)}
+    for name, (asked, there) in limits.items():
+        if not 1 <= asked <= there:
+            raise ValueError(f"{name} is {asked}; it must lie between 1 and {there}")
+    every = log.final_histories(most)
     users = torch.from_numpy(random.permutation(world.n_users)[:n_users])
     wish = torch.from_numpy(random.random_sample((n_users, world.n_films + 1)))
     wish.scatter_(1, every[users], -1.0)
@@ -256,9 +267,13 @@ def requests(world: World, n_users: int = 300, n_films: int = 150, seed: int = 0
     shown = torch.zeros(world.n_users * world.n_films)
     key = log.user.long() * world.n_films + log.film.long()
     shown.index_add_(0, key, torch.ones(len(key)))
+    last = torch.zeros(world.n_users, dtype=torch.float64)  # second of each user's last click
+    clicked = log.clicked
+    last.scatter_reduce_(0, log.user[clicked].long(), log.time[clicked].double(), "amax")
+    since = world.days * 86_400 - last[users]  # the request comes when the log has ended
     raw = torch.stack(
         [
-            torch.full(films.shape, 1.0).double() * 86_400,
+            since[:, None].expand(films.shape),
             shown[users[:, None] * world.n_films + films].double(),
         ],
         dim=-1,
@@ -285,14 +300,17 @@ def judge(scores: Tensor, asked: Requests, k: int = 10) -> dict[str, float]:
         k: length of the list.
 
     Returns:
-        "spearman": rank correlation with the true expected minutes, the mean over requests;
+        "spearman": rank correlation with the true expected minutes, the mean over requests (0 for a
+        request whose films all have one score);
         "minutes": expected minutes of the first k together, as a share of the best possible;
         "clicks": the same of expected clicks;
         "bait": share of clickbait among the first k.
     """
-    scores = scores.view(asked.minutes.shape)
+    check_finite("scores", scores)
+    check_k(k, asked.minutes.shape[1])
+    scores = scores.reshape(asked.minutes.shape)
     correlation = [
-        spearmanr(s, m).statistic
+        spearmanr(s, m).statistic if s.min() < s.max() else 0.0
         for s, m in zip(scores.numpy(), asked.minutes.numpy(), strict=True)
     ]
     top = scores.topk(k, dim=1).indices
@@ -309,6 +327,9 @@ def judge(scores: Tensor, asked: Requests, k: int = 10) -> dict[str, float]:
 
 def calibration(predicted: Tensor, actual: Tensor, n: int = 10) -> Tensor:
     """`[n, 2]`: mean prediction and mean outcome, by parts of equal size in order of prediction."""
+    check_same_shape("predicted", predicted, "actual", actual)
+    if not 1 <= n <= len(predicted):
+        raise ValueError(f"n is {n}; it must lie between 1 and the {len(predicted)} predictions")
     order = predicted.argsort()
     rows = [(predicted[part].mean(), actual[part].mean()) for part in order.tensor_split(n)]
     return torch.tensor([[float(a), float(b)] for a, b in rows])

@@ -57,12 +57,12 @@ class CandidateGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.arguments = {
-            "n_items": n_items,
-            "dim": dim,
-            "hidden": list(hidden),
-            "cardinalities": list(cardinalities),
-            "context_dim": context_dim,
-            "oldest": oldest,
+            "n_items": int(n_items),
+            "dim": int(dim),
+            "hidden": [int(h) for h in hidden],
+            "cardinalities": [int(c) for c in cardinalities],
+            "context_dim": int(context_dim),
+            "oldest": None if oldest is None else float(oldest),
         }  # what a saved model is made again from
         if len(hidden) == 0:
             raise ValueError("hidden is empty; the last hidden layer is the user vector")
@@ -96,6 +96,7 @@ class CandidateGenerator(nn.Module):
         x = pool_history(self.watched, history)  # [B, dim]
         parts = [x]
         _check_given("context", context, self.context is not None)
+        _check_rows(len(history), context=context, age=age)
         if context is not None:
             parts.append(self.context(context).flatten(1))  # [B, F · context_dim]
         if self.oldest is not None:
@@ -118,11 +119,12 @@ class CandidateGenerator(nn.Module):
         if age.shape != history.shape[:1]:
             raise ValueError(f"age has shape {tuple(age.shape)}; it must be [{len(history)}]")
         check_finite("age", age)
-        if len(age) and float(age.max()) > self.oldest:
+        scaled = age.double() / self.oldest  # float32 could not tell seconds of half a year apart
+        if len(age) and float(scaled.max()) > 1 + 1e-6:
             raise ValueError(
-                f"age contains {float(age.max()):g}; the oldest in training was {self.oldest:g}"
+                f"age contains {float(age.max()):.9g}; the oldest in training was {self.oldest:.9g}"
             )
-        return age / self.oldest
+        return scaled
 
 
 class WatchTimeRanker(nn.Module):
@@ -154,12 +156,12 @@ class WatchTimeRanker(nn.Module):
     ) -> None:
         super().__init__()
         self.arguments = {
-            "n_items": n_items,
-            "n_continuous": n_continuous,
-            "cardinalities": list(cardinalities),
-            "dim": dim,
-            "field_dim": field_dim,
-            "hidden": list(hidden),
+            "n_items": int(n_items),
+            "n_continuous": int(n_continuous),
+            "cardinalities": [int(c) for c in cardinalities],
+            "dim": int(dim),
+            "field_dim": int(field_dim),
+            "hidden": [int(h) for h in hidden],
         }  # what a saved model is made again from
         check_positive("n_continuous", n_continuous, zero_allowed=True)
         self.n_items, self.n_continuous = n_items, n_continuous
@@ -188,6 +190,9 @@ class WatchTimeRanker(nn.Module):
                 a continuous value outside 0..1.
         """
         check_ids("items", items, self.n_items)
+        if items.dim() != 1:
+            raise ValueError(f"items has shape {tuple(items.shape)}; it must be [B]")
+        _check_rows(len(items), history=history, fields=fields, continuous=continuous)
         parts = [self.items(items), pool_history(self.items, history)]
         _check_given("fields", fields, self.fields is not None)
         _check_given("continuous", continuous, self.n_continuous > 0)
@@ -209,15 +214,17 @@ class WatchTimeRanker(nn.Module):
     ) -> Tensor:
         """Expected watch time of an impression, in the unit that the loss was given.
 
-        The odds learned are (sum of T over clicks) / (number of unclicked impressions), that is
-        E[T] / (1 − p) with p the chance of a click. The paper serves them as they are, p being
-        small. Where only a share `sampling_rate` of the unclicked impressions was kept in
-        training, the odds are that much too high, and are multiplied by it.
+        The odds learned are (sum of T over the watched) / (number of the others), that is
+        E[T] / (1 − p) with p the chance that an impression is watched at all, T > 0. The paper
+        serves them as they are, p being small. Where only a share `sampling_rate` of the others
+        was kept in training, the odds are too high by as much, and are multiplied by it. (A click
+        watched for no time is one of the others, in the loss, in p and when they are thinned out.)
 
         Args:
             items, history, fields, continuous: as in `forward`.
-            sampling_rate: share of unclicked impressions kept in training, above 0, at most 1.
-            click_probability: `[B]`; with it the answer is exact, odds · (1 − p).
+            sampling_rate: share kept in training of the impressions that nobody watched, above 0,
+                at most 1.
+            click_probability: `[B]` p; with it the answer is exact, odds · (1 − p).
 
         Returns:
             `[B]` float64: exp of a logit of 100 is no number in float32.
@@ -257,6 +264,7 @@ def powers(x: Tensor, n: int) -> Tensor:
     if x.dim() != 2 or x.shape[1] != n:
         raise ValueError(f"continuous has shape {tuple(x.shape)}; it must be [B, {n}]")
     _check_unit("continuous", x)
+    x = x.to(torch.get_default_dtype())
     return torch.cat([x, x.square(), x.sqrt()], dim=1)
 
 
@@ -284,3 +292,9 @@ def _check_unit(name: str, values: Tensor) -> None:
             f"{name} runs from {float(values.min()):g} to {float(values.max()):g}; "
             "it must lie between 0 and 1"
         )
+
+
+def _check_rows(n: int, **columns: Tensor | None) -> None:
+    for name, column in columns.items():
+        if column is not None and (column.dim() == 0 or len(column) != n):
+            raise ValueError(f"{name} has shape {tuple(column.shape)}; it must have {n} rows")

@@ -70,7 +70,7 @@ class Networks {
     const x = [...this.mean("generator.watched.weight", history)];
     if (this.sizes.length) x.push(...this.fields("generator.context.table.weight", context));
     const wanted = this.of["generator.tower.layers.0.weight"].shape[1];
-    while (x.length < wanted) x.push(0); // example age, at serving
+    if (x.length === wanted - 1) x.push(0); // example age, at serving
     return this.layers("generator.tower.layers", x, false);
   }
 

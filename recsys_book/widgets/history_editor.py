@@ -106,6 +106,8 @@ class HistoryEditor(anywidget.AnyWidget):
             raise ValueError(
                 f"continuous has {len(continuous)} values; the ranker takes {ranker.n_continuous}"
             )
+        if not all(0 <= value <= 1 for value in continuous):
+            raise ValueError(f"continuous is {list(continuous)}; each must lie between 0 and 1")
         if np.shape(flat) != (n, 2) or not np.isfinite(flat).all():
             raise ValueError(f"flat has shape {np.shape(flat)}; it must be {(n, 2)}, and finite")
         labels = sorted(set(kinds))
@@ -143,6 +145,15 @@ class HistoryEditor(anywidget.AnyWidget):
         if bad:
             raise ValueError(f"history contains {bad[0]}; ids run from 0 to {len(self.titles) - 1}")
         return proposal["value"]
+
+    @traitlets.validate("context")
+    def _check_context(self, proposal: dict) -> list[int]:
+        sizes, values = [len(field["labels"]) for field in self.contexts], proposal["value"]
+        if len(values) != len(sizes) or not all(
+            0 <= v < n for v, n in zip(values, sizes, strict=True)
+        ):
+            raise ValueError(f"context is {values}; it must be a place on {sizes}")
+        return values
 
     def to_html(self) -> str:
         """The widget as a piece of HTML that needs nothing else, see `stand_alone`."""

@@ -74,11 +74,14 @@ def test_serving_is_at_age_zero_and_training_is_not(task):
     model = lab.new_generator(task, dim=4, hidden=(6, 4), ages=True)
     past = lab.training_examples(task, until=800)
     with torch.no_grad():
-        aged = lab.user_vectors(model, task, past, aged=True)
-        now = lab.user_vectors(model, task, past, aged=False)
+        aged = lab.user_vectors(model, task, past, now=800)
+        served = lab.user_vectors(model, task, past)
         context = task.context[past.row]
-        again = model(past.history, context, (800 - past.time).float())
-    assert torch.equal(aged, again) and not torch.equal(aged, now)
+        again = model(past.history, context, 800 - past.time)
+        youngest = lab.user_vectors(model, task, past, now=int(past.time.max()))
+    assert torch.equal(aged, again) and not torch.equal(aged, served)
+    last = past.time == past.time.max()  # what happened last is as old as what is served
+    torch.testing.assert_close(youngest[last], served[last])
 
 
 @pytest.mark.parametrize("name", ["full", "sampled", "in-batch"])
@@ -119,3 +122,22 @@ def test_a_task_is_chosen_refitted_and_tested(task):
     assert 1 <= found["epochs"] <= 3 and set(found["recall"]) == {50, 200}
     again = lab.refit_and_test(task, make, recipe, 0, found["epochs"])
     assert again["recall"] == found["recall"]
+
+
+def test_scores_that_are_none_are_refused(task):
+    judge = lambda score: lab.recalls(score, task, task.test, 800)
+    with pytest.raises(ValueError, match="scores contains NaN"):
+        judge(lambda part: torch.full((len(part), N), float("nan")))
+    with pytest.raises(ValueError, match=r"score gave shape \(\d+, 35\)"):
+        judge(lambda part: torch.zeros(len(part), N + 10))
+    with pytest.raises(ValueError, match="number of examples"):
+        lab.recalls(lambda part: torch.zeros(0, N), task, task.test[:0], 800)
+    with pytest.raises(ValueError, match="a cut is 0"):
+        lab.recalls(lambda part: torch.zeros(len(part), N), task, task.test, 800, cuts=(0,))
+    with pytest.raises(ValueError, match="context has shape"):
+        lab.make_task(task.log, 600, 800, context=task.context[:9], cardinalities=(4, 3))
+
+
+def test_sampled_and_in_batch_are_compared_at_equal_negatives():
+    recipe = lab.Recipe()
+    assert recipe.n_negatives == recipe.batch_size - 1

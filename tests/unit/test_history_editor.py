@@ -60,6 +60,10 @@ def test_a_kernel_may_set_the_history_but_not_to_what_is_not_there():
     with pytest.raises(ValueError, match="history contains 12"):
         widget.history = [12]
     assert widget.history == [1, 5] and widget.payload > 300
+    widget.context = [1]
+    for bad in ([2], [-1], [], [0, 0]):
+        with pytest.raises(ValueError, match="context is"):
+            widget.context = bad
 
 
 @pytest.mark.parametrize(
@@ -68,6 +72,8 @@ def test_a_kernel_may_set_the_history_but_not_to_what_is_not_there():
         ({"titles": ["x"]}, "generator knows 12 items; titles are 1"),
         ({"contexts": {}}, r"contexts have \[\] ids, 0 included; the generator has \[3\]"),
         ({"continuous": ()}, "continuous has 0 values; the ranker takes 1"),
+        ({"continuous": (-1.0,)}, "each must lie between 0 and 1"),
+        ({"continuous": (float("nan"),)}, "each must lie between 0 and 1"),
         ({"flat": np.full((N, 2), np.nan)}, "and finite"),
         ({"kinds": ["a"]}, "kinds are 1"),
         ({"details": ["x"]}, "details are 1"),

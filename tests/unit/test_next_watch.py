@@ -99,5 +99,7 @@ def test_bad_input_is_named():
         next_watch(log, 0)
     with pytest.raises(ValueError, match="log has no time"):
         next_watch(Interactions(log.user, log.item, U, N), 3)
+    with pytest.raises(ValueError, match="time has dtype torch.float32"):
+        next_watch(Interactions(log.user, log.item, U, N, time=torch.tensor([1.0])), 3)
     with pytest.raises(ValueError, match="n is 0"):
         some_of_each(next_watch(log, 1), 0, torch.Generator())

@@ -1,6 +1,7 @@
 """Indexes and the two stages: what they find, keep and refuse."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,7 +107,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(serving.torch, "save", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         build_index(VECTORS * 2).save(path)
-    assert path.read_bytes() == before
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,16 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         (lambda: build_index(torch.full((3, 2), math.nan)), "vectors contains NaN"),
         (lambda: build_index(VECTORS, "annoy"), "kind is 'annoy'"),
         (lambda: build_index(VECTORS, "ivf", n_lists=N + 1), "n_lists is 601"),
-        (lambda: build_index(VECTORS, "hnsw", links=0), "links is 0"),
+        (lambda: build_index(VECTORS, "hnsw", links=1), "links is 1"),
+        (lambda: build_index(VECTORS, "ivf", n_lists=0), "n_lists is 0"),
+        (lambda: build_index(VECTORS, catalogue=Path("v1")), "must be a text"),
+        (
+            lambda: build_index(torch.tensor([[1e300, 1.0]]).double() * 1e8),
+            "vectors contains inf|float32",
+        ),
+        (lambda: build_index(torch.zeros(2, 3), normalize=True), "only zeros in row 0"),
+        (lambda: build_index(VECTORS, "hnsw").search(QUERIES, 3, effort=2.5), "effort is 2.5"),
+        (lambda: recall(torch.zeros(1, 3), torch.zeros(2, 3)), "found has shape"),
         (lambda: build_index(VECTORS).search(QUERIES[:, :4], 3), r"must be \[B, 8\]"),
         (lambda: build_index(VECTORS).search(QUERIES[0], 3), r"must be \[B, 8\]"),
         (lambda: build_index(VECTORS).search(QUERIES * math.nan, 3), "queries contains NaN"),
@@ -162,6 +172,53 @@ def test_a_list_is_the_rankers_order_of_the_generators_candidates(funnel):
     torch.testing.assert_close(answer.watch_time, watch.topk(12).values)
     assert set(answer.milliseconds) == {"user vector", "candidates", "features", "ranking"}
     assert all(ms >= 0 for ms in answer.milliseconds.values())
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_an_index_that_finds_too_few_looks_harder(funnel, kind):
+    more = {"n_lists": 100} if kind == "ivf" else {"links": 8}
+    index = build_index(funnel.generator.item_vectors(), kind, catalogue="v1", **more)
+    approximate = Funnel(funnel.generator, funnel.ranker, index, "v1")
+    for history in (torch.arange(5), torch.arange(300)):
+        answer = approximate.recommend(history, n_candidates=200, features=features, effort=1)
+        assert len(answer.items) == 20 and len(answer.candidates) == 200
+        assert not bool(torch.isin(answer.candidates, history).any())
+
+
+def test_a_graph_in_pieces_is_said_to_reach_too_few(funnel):
+    vectors = funnel.generator.item_vectors()
+    index = build_index(vectors, "hnsw", catalogue="v1", links=2, ef_construction=1)
+    torn = Funnel(funnel.generator, funnel.ranker, index, "v1")
+    with pytest.raises(ValueError, match=r"the index reaches \d+ of the 300 items not watched"):
+        torn.recommend(torch.arange(300), 300, n_candidates=300, features=features)
+
+
+def test_plain_numbers_of_numpy_are_saved_too(tmp_path):
+    import numpy as np
+
+    generator = CandidateGenerator(
+        np.int64(N), np.int64(6), (np.int64(8),), (np.int64(3),), oldest=np.float64(3)
+    )
+    ranker = WatchTimeRanker(np.int64(N), cardinalities=[np.int64(3)])
+    index = build_index(generator.item_vectors(), catalogue=np.str_("v1"), normalize=np.bool_(True))
+    Funnel(generator, ranker, index, np.str_("v1")).save(tmp_path / "funnel")
+    assert load_funnel(tmp_path / "funnel").index.normalized is True
+
+
+def test_what_cannot_be_read_again_replaces_nothing(funnel, tmp_path):
+    funnel.save(tmp_path / "funnel")
+    funnel.generator.arguments["hidden"] = [Path("odd")]
+    with pytest.raises(ValueError, match="cannot be read as a funnel"):
+        funnel.save(tmp_path / "funnel")
+    assert load_funnel(tmp_path / "funnel").catalogue == "v1"
+    assert [p.name for p in tmp_path.iterdir()] == ["funnel"]
+
+
+def test_an_index_of_other_vectors_is_refused(funnel):
+    with torch.no_grad():
+        funnel.generator.items.weight[0] += 0.1  # trained on
+    with pytest.raises(ValueError, match="build it again"):
+        Funnel(funnel.generator, funnel.ranker, funnel.index, "v1")
 
 
 def test_somebody_new_gets_a_finite_list(funnel):

@@ -174,6 +174,17 @@ def test_in_batch_is_sampled_softmax_with_the_others_as_negatives(n, temperature
             lambda: sampled_softmax_loss(torch.zeros(2), torch.zeros(2, 3), temperature=0),
             "temperature is 0",
         ),
+        (lambda: sampled_softmax_loss(torch.zeros(0), torch.zeros(0, 3)), "number of examples"),
+        (
+            lambda: sampled_softmax_loss(
+                torch.zeros(1),
+                torch.zeros(1, 1),
+                positive_ids=torch.tensor([2.0**24]),
+                negative_ids=torch.tensor([2.0**24 + 1]),
+            ),
+            "positive_ids has dtype torch.float32",
+        ),
+        (lambda: in_batch_softmax_loss(torch.tensor(1.0)), "B at least 2"),
         (lambda: in_batch_softmax_loss(torch.zeros(1, 1)), "B at least 2"),
         (lambda: in_batch_softmax_loss(torch.zeros(2, 3)), r"\[B, B\]"),
         (lambda: in_batch_softmax_loss(torch.zeros(2, 2), torch.zeros(3)), r"log_q has shape"),
@@ -221,6 +232,23 @@ def test_weights_that_are_none_are_refused(weight):
         Proposal.of(weight)
     with pytest.raises(ValueError, match="power is -1"):
         unigram(torch.ones(3), power=-1)
+
+
+@pytest.mark.parametrize("make", [unigram, log_uniform])
+@pytest.mark.parametrize("counts", [[-5.0, 3], [float("nan"), 3], [0.0, 0], []])
+def test_counts_that_are_none_are_refused(make, counts):
+    with pytest.raises(ValueError, match="counts"):
+        make(torch.tensor(counts))
+
+
+def test_shares_and_huge_weights_are_fine():
+    assert unigram(torch.tensor([0.1, 0.3, 0.6])).probability.tolist() == pytest.approx(
+        [0.1, 0.3, 0.6]
+    )
+    huge = Proposal.of(torch.tensor([1e308, 1e308, 1.0], dtype=torch.float64))
+    assert set(huge.sample(200, torch.Generator().manual_seed(0)).tolist()) == {0, 1}
+    steep = unigram(torch.tensor([10, 3, 10]), power=308.0)
+    assert steep.probability.tolist() == pytest.approx([0.5, 0, 0.5])
 
 
 # ---------------------------------------------------------------- the chapter's own enumeration

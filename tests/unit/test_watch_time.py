@@ -49,8 +49,16 @@ def test_outside_is_zero_or_one_and_equal_values_share_the_middle():
 def test_bad_training_values_are_named(bad):
     with pytest.raises(ValueError, match="values"):
         Quantiles(bad)
+    with pytest.raises(ValueError, match="n is 1"):
+        Quantiles(torch.rand(4, 1), n=1)
     with pytest.raises(ValueError, match=r"values has shape \(2, 3\)"):
         Quantiles(torch.rand(4, 2))(torch.rand(2, 3))
+
+
+def test_few_training_values_are_interpolated_in_a_line():
+    q = Quantiles(torch.arange(10.0)[:, None])
+    found = q(torch.tensor([[0.01], [0.5], [0.99], [4.25]])).flatten()
+    assert found.tolist() == pytest.approx([0.01 / 9, 0.5 / 9, 0.99 / 9, 4.25 / 9], abs=1e-6)
 
 
 # ---------------------------------------------------------------- inputs
@@ -107,6 +115,25 @@ def test_fewer_examples_without_a_click_and_odds_mended(part):
     assert mean[1] == pytest.approx(mean[0], rel=0.15)
 
 
+def test_the_odds_of_clickbait_are_mended_too(world, part):
+    """Half of its clicks are watched for no time: thinned out as clicks they would not be."""
+    bait = torch.from_numpy(world.truth.clickbait)[part.item]
+    none = part.clicked & (part.minutes == 0)
+    assert none[bait].float().sum() > 0.2 * part.clicked[bait].float().sum()
+    for group in (bait, ~bait):
+        own = part[group]
+        watched = own.clicked & (own.minutes > 0)
+        odds = []
+        for kept in (1.0, 0.3):
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                drop = (torch.rand(len(own)) >= kept) & ~watched
+            odds.append(kept * float(own.minutes[~drop].sum() / (~watched)[~drop].sum()))
+        assert odds[1] == pytest.approx(odds[0], rel=0.1)
+        exact = odds[0] * float((~watched).float().mean())
+        assert exact == pytest.approx(float(own.minutes.mean()), rel=1e-6)
+
+
 # ---------------------------------------------------------------- judges
 
 
@@ -129,8 +156,27 @@ def test_requests_ask_about_films_not_watched(world):
     assert torch.equal(asked.examples.item, again.examples.item)
 
 
+def test_requests_and_scores_that_cannot_be_are_refused(world):
+    with pytest.raises(ValueError, match="n_films is 90"):
+        lab.requests(world, 20, 90)
+    with pytest.raises(ValueError, match="n_users is 81"):
+        lab.requests(world, 81, 10)
+    asked = lab.requests(world, 5, 20)
+    with pytest.raises(ValueError, match="scores contains NaN"):
+        lab.judge(torch.full((100,), float("nan")), asked)
+    assert lab.judge(torch.zeros(100), asked)["spearman"] == 0
+    last = world.log.time[world.log.clicked & (world.log.user == 0)].max()
+    every = lab.requests(world, 80, 5).examples
+    assert float(every.raw[:, 0].min()) > 0
+    assert 10 * 86_400 - int(last) in every.raw[:, 0].tolist()
+
+
 def test_calibration_is_means_by_tenths():
     predicted = torch.arange(100.0)
     table = lab.calibration(predicted, predicted * 2)
     assert table[:, 0].tolist() == [10 * i + 4.5 for i in range(10)]
     assert torch.allclose(table[:, 1], 2 * table[:, 0])
+    with pytest.raises(ValueError, match="predicted has shape"):
+        lab.calibration(predicted, predicted[:9])
+    with pytest.raises(ValueError, match="n is 10"):
+        lab.calibration(predicted[:9], predicted[:9])

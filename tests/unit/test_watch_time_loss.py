@@ -57,6 +57,14 @@ def test_it_equals_its_formula_and_stays_finite(logits):
     assert torch.isfinite(logits.grad).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_long_watch_times_survive_half_precision(dtype):
+    logits = torch.linspace(-1, 1, 7).to(dtype)
+    time = torch.tensor([70_001.0, 0, 0, 0, 0, 12.5, 0])
+    exact = watch_time_loss(logits.float(), CLICKED, time)
+    assert watch_time_loss(logits, CLICKED, time).item() == pytest.approx(exact.item(), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

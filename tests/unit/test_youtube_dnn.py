@@ -162,6 +162,21 @@ def test_a_fitted_bias_serves_the_expected_watch_time():
     torch.testing.assert_close(mended, torch.full((5,), 60 / 3, dtype=torch.float64))
 
 
+def test_seconds_of_half_a_year_are_told_apart():
+    oldest = float(2**24 + 3)
+    model = generator(oldest=oldest)
+    ages = torch.tensor([oldest, oldest - 1, 0.0], dtype=torch.float64)
+    assert torch.isfinite(model(HISTORY, age=ages)).all()
+    assert torch.isfinite(model(HISTORY, age=ages.float())).all()  # rounded up, and still taken
+
+
+def test_no_rows_at_all_give_no_rows():
+    context, none = torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0, 4, dtype=torch.int64)
+    assert generator(cardinalities=(4, 3))(none, context).shape == (0, 5)
+    model = ranker(cardinalities=(4, 3))
+    assert model(none[:, 0], none, context).shape == (0,)
+
+
 @pytest.mark.parametrize("logit", [100.0, -100.0])
 def test_endless_odds_stay_numbers(logit):
     model = ranker()
@@ -191,6 +206,12 @@ ITEMS = torch.tensor([1, 2, 3])
         (lambda: generator(oldest=2.0)(HISTORY, age=torch.zeros(2)), "age has shape"),
         (lambda: generator(oldest=2.0)(HISTORY, age=torch.full((3,), math.nan)), "age contains"),
         (lambda: CandidateGenerator(N, hidden=()), "hidden is empty"),
+        (
+            lambda: generator(cardinalities=(4, 3))(HISTORY, CONTEXT[:2]),
+            r"context has shape \(2, 2\); it must have 3 rows",
+        ),
+        (lambda: ranker()(ITEMS[:, None], HISTORY), r"items has shape \(3, 1\)"),
+        (lambda: ranker()(ITEMS, HISTORY[:2]), "history has shape"),
         (lambda: CandidateGenerator(0), "n_items is 0"),
         (lambda: CandidateGenerator(N, oldest=0), "oldest is 0"),
         (lambda: ranker()(torch.tensor([1, 2, N]), HISTORY), "items contains 11"),

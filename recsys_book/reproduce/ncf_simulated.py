@@ -113,14 +113,32 @@ def choose_sgd(judge: Judge, settings: dict) -> float:
     return climb(score, 0.25, [lambda lr: lr / 4, lambda lr: lr * 4], BUDGET)[0]
 
 
-def depth_and_negatives(judge: Judge, settings: dict, seed: int) -> dict:
-    """The tower's depth at MLP's setting, and negatives per positive at NeuMF's and MF's."""
-    setting = Setting(**settings["MLP"])
-    depth = {}
-    for hidden in lab.depths(setting.factors):
-        make = lab.deep_maker(hidden, setting.factors, seed)
-        depth[str(len(hidden))] = lab.train_and_test(judge, make, setting, seed)["share"]
-    negatives = {}
+def choose_by_depth(judge: Judge, places: Sequence[int]) -> dict[str, dict]:
+    """For each depth of the tower, the best of the settings that were best for the MLP: what suits
+    three layers need not suit one or four.
+
+    Args:
+        judge: of a world that no figure comes from.
+        places: of these settings among the draws.
+    """
+    draws, best = lab.draw_settings(DRAWS), {}
+    for depth in range(5):
+        scored = []
+        for place in places:
+            setting = draws[place]
+            make = lab.deep_maker(lab.depths(setting.factors)[depth], setting.factors, 0)
+            scored.append((lab.choose_epochs(judge, make, setting, 0)[1].best_score, place))
+        best[str(depth)] = asdict(draws[max(scored)[1]])
+    return best
+
+
+def depth_and_negatives(judge: Judge, by_depth: dict, settings: dict, seed: int) -> dict:
+    """The tower's depth, each at its own setting; negatives a positive at NeuMF's and MF's."""
+    depth, negatives = {}, {}
+    for key, knobs in by_depth.items():
+        setting = Setting(**knobs)
+        make = lab.deep_maker(lab.depths(setting.factors)[int(key)], setting.factors, seed)
+        depth[key] = lab.train_and_test(judge, make, setting, seed)["share"]
     for name in ("MF", "NeuMF"):
         for n in NEGATIVES:
             setting = replace(Setting(**settings[name]), n_negatives=n)
@@ -192,11 +210,23 @@ class Work:
 
         return self.cells.get(f"world {seed}", make)
 
+    def by_depth(self) -> dict[str, dict]:
+        """A setting for each depth of the tower."""
+
+        def make() -> dict:
+            self.choose("MLP")
+            finals = self.cells.get("choose MLP", dict)["finals"]
+            judge = judge_world(simulate(seed=TUNING_WORLDS[0]))
+            return {"best": choose_by_depth(judge, [int(place) for place in finals])}
+
+        return self.cells.get("by depth", make)["best"]
+
     def more(self, seed: int) -> dict:
         """Depth and negatives in one world."""
 
         def make() -> dict:
-            return depth_and_negatives(judge_world(simulate(seed=seed)), self.settings(), seed)
+            judge = judge_world(simulate(seed=seed))
+            return depth_and_negatives(judge, self.by_depth(), self.settings(), seed)
 
         return self.cells.get(f"more {seed}", make)
 
@@ -208,14 +238,16 @@ class Work:
 def plan() -> dict[tuple, list[tuple]]:
     """Every piece with those it needs."""
     choices = [("choose", name) for name in (*LEARNED, *CLOSED)]
-    pieces: dict[tuple, list[tuple]] = {("tried", name): [] for name in LEARNED}
+    longest = ("amount", "NeuMF", max(SHARES))  # so that no core waits for it in the end
+    pieces: dict[tuple, list[tuple]] = {longest: []} | {("tried", name): [] for name in LEARNED}
     pieces |= {piece: [("tried", piece[1])] * (piece[1] in LEARNED) for piece in choices}
     pieces |= {("sgd",): choices}
     pieces |= {("world", seed): [*choices, ("sgd",)] for seed in SEEDS}
-    pieces |= {("more", seed): choices for seed in MORE_SEEDS}
+    pieces |= {("by_depth",): [("choose", "MLP")]}
+    pieces |= {("more", seed): [*choices, ("by_depth",)] for seed in MORE_SEEDS}
     for share in sorted(SHARES, reverse=True):
         for name in AMOUNT_MODELS:
-            pieces["amount", name, share] = []
+            pieces.setdefault(("amount", name, share), [])
     return pieces
 
 
@@ -249,6 +281,7 @@ def main() -> None:
         "settings": work.settings(),
         "sgd": work.sgd(),
         "worlds": [work.world(seed) for seed in SEEDS],
+        "by_depth": work.by_depth(),
         "more": [work.more(seed) for seed in MORE_SEEDS],
         "amounts": {
             name: {f"{share:.4f}": work.amount(name, share) for share in SHARES}

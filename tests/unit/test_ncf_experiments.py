@@ -436,3 +436,16 @@ def test_a_rate_too_high_for_sgd_counts_as_the_worst(judge):
         return lab.score_of(lambda: lab.fine_tune(model, log, lr=lr, **more))
 
     assert score(1e12) == 0.0 < score(0.1)
+
+
+def test_each_depth_of_the_tower_has_a_setting_of_its_own(monkeypatch):
+    monkeypatch.setattr(service, "MAX_EPOCHS", 1)
+    judge = judge_world(simulate(n_users=60, n_films=60, days=26, seed=2))
+    draws = service.draw_settings(simulated_run.DRAWS)
+    best = simulated_run.choose_by_depth(judge, [0, 4])
+    assert list(best) == ["0", "1", "2", "3", "4"]
+    assert all(service.Setting(**knobs) in (draws[0], draws[4]) for knobs in best.values())
+    negatives = {"MF": best["0"], "NeuMF": best["0"]}
+    found = simulated_run.depth_and_negatives(judge, best, negatives, 0)
+    assert list(found["depth"]) == list(best)
+    assert len(found["negatives"]) == 2 * len(simulated_run.NEGATIVES)

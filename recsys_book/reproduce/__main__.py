@@ -11,12 +11,13 @@ from recsys_book.reproduce import (
     ncf_simulated,
     own_log,
     xor,
+    youtube_serving,
 )
 
-RUNS = {
-    module.NAME: module
-    for module in (additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, xor)
-}
+MODULES = (
+    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, xor, youtube_serving,
+)  # fmt: skip
+RUNS = {module.NAME: module for module in MODULES}
 
 
 def main() -> None:

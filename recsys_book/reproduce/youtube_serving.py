@@ -1,0 +1,95 @@
+"""Chapter 04: recall and milliseconds of the indexes, and the size at which two stages pay.
+
+Vectors of 64 dimensions from a generator trained on a simulated service of 4,000 films, multiplied
+with noise to 10 thousand, 100 thousand and a million; queries are user vectors of its test. Times
+are of one query at a time on one core; graphs and lists are built on all cores.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from recsys_book.data import simulate
+from recsys_book.experiments import candidates as lab
+from recsys_book.experiments import serving_costs as costs
+from recsys_book.reproduce.cells import Cells
+from recsys_book.reproduce.record import Run
+
+NAME = "youtube_serving"
+DIM, K = 64, 100
+SIZES = (10_000, 100_000, 1_000_000)
+CATALOGUES = (300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
+HNSW_EFFORTS, IVF_EFFORTS = (100, 150, 200, 300, 500, 800, 1_200), (1, 2, 4, 8, 16, 32, 64)
+DAY = 86_400
+
+
+def trained() -> tuple[torch.Tensor, torch.Tensor]:
+    """Item vectors `[N, 64]` and user vectors of test examples `[300, 64]`."""
+    world = simulate(n_users=3_000, n_films=4_000, seed=0)
+    task = lab.make_task(world.log.clicks(), 20 * DAY, 24 * DAY)
+    model = lab.new_generator(task, dim=32, hidden=(64, DIM), seed=0)
+    lab.train(
+        model, task, lab.training_examples(task, until=task.test_from),
+        lab.Recipe(lr=0.01, epochs=10), seed=0,
+    )  # fmt: skip
+    with torch.no_grad():
+        return model.item_vectors().clone(), lab.user_vectors(model, task, task.test[:300])
+
+
+def size(vectors: torch.Tensor, queries: torch.Tensor, n: int, normalize: bool) -> dict:
+    """Every index at one size."""
+    threads = torch.get_num_threads()
+    many, found = costs.multiplied(vectors, n), {}
+    truth = None
+    for kind, efforts in (
+        ("exact", (None,)), ("flat", (None,)), ("ivf", IVF_EFFORTS), ("hnsw", HNSW_EFFORTS)
+    ):  # fmt: skip
+        index, seconds = costs.timed_build(many, kind, normalize=normalize)
+        if truth is None:
+            truth = index.search(queries, K)[1]
+        torch.set_num_threads(1)
+        n_timed = 200 if n <= 100_000 or kind in ("ivf", "hnsw") else 50
+        found[kind] = {
+            "build_seconds": seconds,
+            "curve": costs.index_curve(index, queries, truth, efforts, n_timed),
+        }
+        torch.set_num_threads(threads)
+    return found
+
+
+def main() -> None:
+    """Run it all, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", [0])
+    cells = Cells(NAME, [DIM, K, SIZES, CATALOGUES])
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def vectors() -> tuple[torch.Tensor, torch.Tensor]:
+        if not kept:
+            kept.append(trained())
+        return kept[0]
+
+    indexes = {}
+    for n in SIZES:
+        for normalize in (False, True):
+            key = f"{n} {'cosine' if normalize else 'dot product'}"
+            make = lambda n=n, normalize=normalize: size(*vectors(), n, normalize)
+            indexes[key] = cells.get(key, make)
+            for kind in ("exact", "flat", "ivf", "hnsw"):
+                for row in indexes[key][kind]["curve"]:
+                    print(key, kind, {k: v and round(v, 3) for k, v in row.items()})
+    stages = {}
+    for n in CATALOGUES:
+
+        def make(n: int = n) -> dict:
+            threads = torch.get_num_threads()
+            funnel = costs.untrained_funnel(n, kind="hnsw")
+            torch.set_num_threads(1)
+            found = costs.stage_costs(funnel, n_candidates=min(200, n // 2))
+            torch.set_num_threads(threads)
+            return found
+
+        stages[str(n)] = cells.get(f"stages {n}", make)
+        print(n, stages[str(n)])
+    path = run.write({"indexes": indexes, "stages": stages}, pieces=cells.sums())
+    cells.finish()
+    print("written to", path)

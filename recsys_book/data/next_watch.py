@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_positive
+from recsys_book.checks import check_ids, check_positive, check_same_shape
 from recsys_book.data.interactions import Interactions
 
 
@@ -65,8 +65,7 @@ def next_watch(log: Interactions, length: int) -> WatchExamples:
         ValueError: no times, a length below 1.
     """
     order, user, item, time = _by_user_and_time(log, length)
-    first_of_second = _first_of_run(user, time)  # histories end before it
-    history = _before(item, first_of_second, _first_of_run(user), length, log.n_items)
+    history = histories_at(log, user, time, length)
     return WatchExamples(user, history, item, time, order, log.n_users, log.n_items)
 
 
@@ -114,6 +113,30 @@ def some_of_each(examples: WatchExamples, n: int, generator: torch.Generator) ->
     user = examples.user[by_user]
     rank = torch.arange(len(user)) - _first_of_run(user)
     return examples[by_user[rank < n].sort().values]
+
+
+def histories_at(log: Interactions, users: Tensor, times: Tensor, length: int) -> Tensor:
+    """`[B, L]`: what users had watched strictly before given seconds, the most recent first, padded
+    with N.
+
+    Args:
+        log: with times.
+        users: `[B]` ids.
+        times: `[B]` int64.
+        length: L.
+    """
+    _, user, item, time = _by_user_and_time(log, length)
+    check_ids("users", users, log.n_users)
+    check_same_shape("users", users, "times", times)
+    if len(users) == 0 or len(log) == 0:
+        return torch.full((len(users), length), log.n_items)
+    low = min(int(time.min()), int(times.min()))
+    span = max(int(time.max()), int(times.max())) - low + 1
+    key = lambda u, t: u.long() * span + (t - low)  # rises with the user, and within one with time
+    end = torch.searchsorted(key(user, time), key(users, times))
+    counts = torch.bincount(user, minlength=log.n_users)
+    start = (counts.cumsum(0) - counts)[users]
+    return _before(item, end, start, length, log.n_items)
 
 
 def latest_histories(log: Interactions, length: int) -> Tensor:

@@ -343,7 +343,7 @@ def popularity(counts: Tensor) -> Callable[[WatchExamples], Tensor]:
     return lambda part: counts.float().expand(len(part), -1)
 
 
-def choose_and_test(
+def choose(
     task: Task,
     make: Callable[[], nn.Module],
     recipe: Recipe,
@@ -352,7 +352,7 @@ def choose_and_test(
     patience: int = 3,
     **how,
 ) -> dict:
-    """Choose the number of epochs on validation, fit anew on everything before the test, test once.
+    """Train on what came before the validation, and see how many epochs are best.
 
     Args:
         task: see `Task`.
@@ -363,22 +363,34 @@ def choose_and_test(
         how: for `training_examples`: per_user, leak.
 
     Returns:
-        "recall" {K: figure}, "validation", "epochs", "model".
+        "validation", recall@50 there, and "epochs".
     """
     past = training_examples(task, until=task.validation_from, seed=seed, **how)
-    model = make()
     judge = lambda m: recalls(scorer(m, task), task, task.validation, task.validation_from)[50]
-    history = train(model, task, past, recipe, seed, validate=judge, patience=patience)
-    epochs = history.best_epoch + 1
-    return refit_and_test(task, make, recipe, seed, epochs, **how) | {
-        "validation": history.best_score
-    }
+    history = train(make(), task, past, recipe, seed, validate=judge, patience=patience)
+    return {"validation": history.best_score, "epochs": history.best_epoch + 1}
+
+
+def choose_and_test(
+    task: Task, make: Callable[[], nn.Module], recipe: Recipe, seed: int, **how
+) -> dict:
+    """Choose the number of epochs on validation, fit anew on everything before the test, test once.
+
+    Args and what is returned: `choose`'s and `refit_and_test`'s.
+    """
+    chosen = choose(task, make, recipe, seed, **how)
+    how.pop("patience", None)
+    return chosen | refit_and_test(task, make, recipe, seed, chosen["epochs"], **how)
 
 
 def refit_and_test(
     task: Task, make: Callable[[], nn.Module], recipe: Recipe, seed: int, epochs: int, **how
 ) -> dict:
-    """The second half of `choose_and_test`."""
+    """Fit on everything before the test for so many epochs, and test.
+
+    Returns:
+        "recall" {K: figure}, "epochs", "model".
+    """
     past = training_examples(task, until=task.test_from, seed=seed, **how)
     model = make()
     train(model, task, past, recipe, seed, epochs=epochs)

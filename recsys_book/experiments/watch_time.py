@@ -7,7 +7,7 @@ any film in any context.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ HISTORY = 20
 HEADS = ("click", "watch time", "regression")
 #: Device, time of day, place in the list; 0 of each is "unseen".
 SIZES = (len(DEVICES) + 1, len(DAYPARTS) + 1, SLATE + 1)
+PLACE = 2  # the field that is the place in the list
 MINUTE = 60.0
 
 
@@ -37,9 +38,9 @@ class Impressions:
     Attributes:
         item: `[M]` films shown.
         history: `[M, L]` films watched before the list, padded with N.
-        fields: `[M, 3]` ids, see SIZES.
-        raw: `[M, 2]` seconds since the user's last watch, and how often the film was shown to the
-            user before.
+        fields: `[M, F]` ids; on the simulated service see SIZES.
+        raw: `[M, C]` continuous; there seconds since the user's last watch, and how often the film
+            was shown to the user before.
         clicked: `[M]` bool.
         minutes: `[M]` watched; 0 without a click.
         day: `[M]`.
@@ -135,11 +136,12 @@ class Fitted:
     quantiles: Quantiles
     recipe: Recipe
     history: History
+    place: int | None
 
     @torch.no_grad()
     def logits(self, part: Impressions, batch_size: int = 65_536) -> Tensor:
         """`[M]`, as served: the place in the list is not known yet, all stand on the first."""
-        fields = served(part.fields, self.recipe)
+        fields = served(part.fields, self.recipe, self.place)
         parts = [
             self.model(
                 part.item[rows], part.history[rows], fields[rows], self.quantiles(part.raw[rows])
@@ -149,10 +151,18 @@ class Fitted:
         return torch.cat(parts)
 
 
-def served(fields: Tensor, recipe: Recipe) -> Tensor:
-    """The place in the list set to the first, or to "unseen" for a model that never saw it."""
+def served(fields: Tensor, recipe: Recipe, place: int | None = PLACE) -> Tensor:
+    """The place in the list set to the first, or to "unseen" for a model that never saw it.
+
+    Args:
+        fields: `[M, F]`.
+        recipe: says whether it saw it.
+        place: which field that is; None if none is.
+    """
+    if place is None:
+        return fields
     fields = fields.clone()
-    fields[:, 2] = 1 if recipe.position else 0
+    fields[:, place] = 1 if recipe.position else 0
     return fields
 
 
@@ -162,7 +172,10 @@ def train_ranker(
     recipe: Recipe,
     seed: int,
     *,
-    validate: Callable[[nn.Module], float] | None = None,
+    sizes: Sequence[int] = SIZES,
+    place: int | None = PLACE,
+    validate: Callable[[Fitted], float] | None = None,
+    patience: int | None = None,
     epochs: int | None = None,
 ) -> Fitted:
     """Train one head.
@@ -172,24 +185,31 @@ def train_ranker(
         n_items: N.
         recipe: how.
         seed: of start, order, and which impressions are kept.
-        validate: see `fit`.
+        sizes: how many ids each field has.
+        place: the field that is the place in the list, if one is.
+        validate: a figure of a ranker to maximize, after every epoch.
+        patience: see `fit`.
         epochs: instead of the recipe's.
     """
     quantiles = Quantiles(part.raw)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = WatchTimeRanker(
-            n_items, 2, SIZES, dim=recipe.dim, hidden=recipe.hidden, init_std=0.1
+            n_items, part.raw.shape[1], sizes, dim=recipe.dim, hidden=recipe.hidden, init_std=0.1
         )
         watched = part.clicked & (part.minutes > 0)
         drop = (torch.rand(len(part)) >= recipe.kept) & ~watched
     part = part[~drop]
     continuous = quantiles(part.raw)
-    fields = part.fields if recipe.position else served(part.fields, recipe)
+    fields = part.fields if recipe.position else served(part.fields, recipe, place)
     epochs = recipe.epochs if epochs is None else epochs
     optimizer = torch.optim.Adam(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
+
+    judged = None
+    if validate is not None:
+        judged = lambda m: validate(Fitted(m, quantiles, recipe, History(), place))
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for rows in torch.randperm(len(part), generator=generator).split(recipe.batch_size):
@@ -203,9 +223,9 @@ def train_ranker(
     history = fit(
         model, batches, loss, optimizer,
         schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
-        validate=validate, max_epochs=epochs, patience=None, seed=seed,
+        validate=judged, max_epochs=epochs, patience=patience, seed=seed,
     )  # fmt: skip
-    return Fitted(model.eval(), quantiles, recipe, history)
+    return Fitted(model.eval(), quantiles, recipe, history, place)
 
 
 def head_loss(head: str, logits: Tensor, clicked: Tensor, minutes: Tensor) -> Tensor:

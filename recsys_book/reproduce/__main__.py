@@ -11,11 +11,13 @@ from recsys_book.reproduce import (
     ncf_simulated,
     own_log,
     xor,
+    youtube,
     youtube_serving,
 )
 
 MODULES = (
-    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, xor, youtube_serving,
+    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, xor, youtube,
+    youtube_serving,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 

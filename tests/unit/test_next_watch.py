@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_book.data import Interactions
-from recsys_book.data.next_watch import any_watch, latest_histories, next_watch, some_of_each
+from recsys_book.data.next_watch import (
+    any_watch,
+    histories_at,
+    latest_histories,
+    next_watch,
+    some_of_each,
+)
 from recsys_book.data.simulate import simulate
 
 U, N = 5, 9
@@ -81,6 +87,21 @@ def test_latest_histories():
     log = make_log([(0, 1, 5), (2, 7, 1), (0, 2, 3), (0, 4, 9)])
     latest = latest_histories(log, 2)
     assert latest.tolist() == [[4, 1], [N, N], [7, N], [N, N], [N, N]]
+
+
+@given(rows, st.integers(-2, 15), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_histories_at_any_moment(rows, moment, length):
+    log = make_log(rows)
+    users = torch.arange(U)
+    found = histories_at(log, users, torch.full((U,), moment), length)
+    for user in range(U):
+        earlier = [r for r in sorted(rows, key=lambda r: r[2]) if r[0] == user and r[2] < moment]
+        items = [r[1] for r in earlier][::-1][:length]
+        assert found[user].tolist() == items + [N] * (length - len(items))
+    assert histories_at(log, users[:0], users[:0], length).shape == (0, length)
+    with pytest.raises(ValueError, match="users contains 5"):
+        histories_at(log, torch.tensor([U]), torch.tensor([1]), length)
 
 
 def test_it_agrees_with_the_logs_own_histories():

@@ -180,3 +180,26 @@ def test_calibration_is_means_by_tenths():
         lab.calibration(predicted, predicted[:9])
     with pytest.raises(ValueError, match="n is 10"):
         lab.calibration(predicted[:9], predicted[:9])
+
+
+# ---------------------------------------------------------------- real data's judge
+
+
+def test_mispredicted_watch_time_is_what_counting_pairs_says():
+    from recsys_book.experiments.kuairand import mispredicted_watch_time
+
+    generator = torch.Generator().manual_seed(0)
+    users = torch.randint(4, (60,), generator=generator)
+    scores = torch.randn(60, generator=generator).mul(2).round()  # ties
+    seconds = torch.randint(0, 5, (60,), generator=generator).float() * 7
+    wrong = total = 0.0
+    for i in range(60):
+        for j in range(60):
+            if users[i] == users[j] and seconds[i] > 0 and seconds[j] == 0:
+                total += float(seconds[i])
+                wrong += float(seconds[i]) * bool(scores[j] >= scores[i])
+    assert mispredicted_watch_time(scores, seconds, users) == pytest.approx(wrong / total)
+    assert mispredicted_watch_time(seconds, seconds, users) == 0
+    assert mispredicted_watch_time(torch.zeros(60), seconds, users) == 1  # ties are wrong
+    with pytest.raises(ValueError, match="no pair"):
+        mispredicted_watch_time(scores, torch.zeros(60), users)

@@ -1,0 +1,272 @@
+"""Chapter 04 on real data: both stages on KuaiRand-Pure, the first one on MovieLens small too.
+
+Everything is cut by time; settings and epochs are chosen on the validation stretch, models are
+fitted anew on everything before the test, and tested once. Every model and loss tries the same
+drawn settings; losses without log Q take the setting of those with it. Three seeds.
+
+Watches: long views on KuaiRand (completed watches are too few), ratings on MovieLens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+
+from recsys_book.data import load
+from recsys_book.experiments import candidates, kuairand
+from recsys_book.experiments.watch_time import HEADS, Fitted, calibration
+from recsys_book.experiments.watch_time import Recipe as RankerRecipe
+from recsys_book.metrics import auc
+from recsys_book.reproduce.cells import Cells, in_processes
+from recsys_book.reproduce.record import Run
+from recsys_book.train import keep_freed_memory
+
+NAME = "youtube"
+SEEDS, DRAWS = (0, 1, 2), 12
+SETS = ("kuairand-pure", "ml-latest-small")
+#: Variant → what it changes; those in TUNED have a setting of their own.
+VARIANTS = {
+    "static user vector": {}, "full softmax": {}, "sampled": {"loss": "sampled"},
+    "sampled, no log Q": {"loss": "sampled", "log_q": False}, "in-batch": {"loss": "in-batch"},
+    "in-batch, no log Q": {"loss": "in-batch", "log_q": False}, "example age": {},
+    "at most 20 a user": {}, "leaky histories": {},
+}  # fmt: skip
+TUNED = {
+    "static user vector": "static user vector", "full softmax": "full softmax",
+    "sampled": "sampled", "sampled, no log Q": "sampled", "in-batch": "in-batch",
+    "in-batch, no log Q": "in-batch", "example age": "full softmax",
+    "at most 20 a user": "full softmax", "leaky histories": "full softmax",
+}  # fmt: skip
+
+
+def draw(seed: int = 0, n: int = DRAWS) -> list[dict]:
+    """Settings from one box: learning rate .001 to .03, L2 1e-8 to 1e-4 (both evenly on a log
+    scale), vectors of 16, 32 or 64."""
+    generator, found = torch.Generator().manual_seed(seed), []
+    for _ in range(n):
+        rate, penalty, size = torch.rand(3, generator=generator).tolist()
+        lr, decay = 0.001 * 30**rate, 1e-8 * 1e4**penalty
+        found.append(
+            {
+                "lr": float(f"{lr:.2g}"),
+                "weight_decay": float(f"{decay:.2g}"),
+                "dim": 16 * 2 ** int(3 * size),
+            }
+        )
+    return found
+
+
+def film_task() -> candidates.Task:
+    """MovieLens small: every rating a watch, the last two tenths of the time for validation and
+    test. Most of its people rate for a day or two: those of the test are nearly all new."""
+    log = load("ml-latest-small").ratings
+    ordered = log.time.sort().values
+    first = lambda share: int(ordered[int(share * len(ordered))])
+    return candidates.make_task(log, first(0.8), first(0.9), length=50)
+
+
+class Work:
+    """The run: each public method is one kind of piece."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells, self._tasks, self._data = cells, {}, None
+
+    def task(self, name: str) -> candidates.Task:
+        """The first stage's task on a data set."""
+        if name not in self._tasks:
+            make = {"ml-latest-small": film_task}
+            make["kuairand-pure"] = lambda: kuairand.candidate_task(self.data()[0])
+            self._tasks[name] = make[name]()
+        return self._tasks[name]
+
+    def data(self):
+        """KuaiRand, its rows as examples of the ranker, and the sizes of their fields."""
+        if self._data is None:
+            data = load("kuairand-pure")
+            self._data = (data, *kuairand.impressions(data))
+        return self._data
+
+    # ------------------------------------------------------------ first stage
+
+    def choose_first(self, name: str, variant: str) -> dict:
+        """A variant's setting on a data set."""
+
+        def make() -> dict:
+            tried = []
+            for setting in draw():
+                found = self.run_first(name, variant, setting, 0, test=False)
+                tried.append(found["validation"])
+            best = max(range(DRAWS), key=lambda i: tried[i])
+            return {"best": draw()[best], "tried": tried}
+
+        return self.cells.get(f"choose {name} {variant}", make)["best"]
+
+    def run_first(self, name: str, variant: str, setting: dict, seed: int, *, test: bool) -> dict:
+        """One training; with test=False up to its validation alone."""
+        task, dim = self.task(name), setting["dim"]
+        recipe = candidates.Recipe(
+            lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS[variant]
+        )
+        if variant == "static user vector":
+            make = lambda: seeded_static(task, dim, seed)
+        else:
+            ages = variant == "example age"
+            make = lambda: candidates.new_generator(
+                task, dim=dim, hidden=(2 * dim, dim), ages=ages, seed=seed
+            )
+        how = {"leak": variant == "leaky histories"}
+        how["per_user"] = 20 if variant == "at most 20 a user" else None
+        choose = candidates.choose_and_test if test else candidates.choose
+        return choose(task, make, recipe, seed, **how)
+
+    def first(self, name: str, variant: str, seed: int) -> dict:
+        """A variant, chosen, refitted and tested."""
+
+        def make() -> dict:
+            setting = self.choose_first(name, TUNED[variant])
+            found = self.run_first(name, variant, setting, seed, test=True)
+            return {key: found[key] for key in ("recall", "epochs", "validation")}
+
+        return self.cells.get(f"first {name} {variant} {seed}", make)
+
+    def popular(self, name: str) -> dict:
+        """Popularity, and what the task is."""
+
+        def make() -> dict:
+            task = self.task(name)
+            past = task.log[task.log.time < task.test_from]
+            score = candidates.popularity(past.item_counts())
+            found = candidates.recalls(score, task, task.test, task.test_from)
+            known = torch.isin(task.test.user, past.user).double().mean()
+            return {
+                "recall": found, "test": len(task.test), "left_out": task.n_left_out,
+                "watches": len(past), "items": task.log.n_items, "users_known": float(known),
+            }  # fmt: skip
+
+        return self.cells.get(f"popular {name}", make)
+
+    # ------------------------------------------------------------ second stage
+
+    def choose_second(self, head: str) -> dict:
+        """A head's setting."""
+
+        def make() -> dict:
+            data, part, sizes = self.data()
+            tried = []
+            for setting in draw():
+                recipe = RankerRecipe(head, epochs=6, **setting)
+                tried.append(
+                    kuairand.validation_score(part, data.user, data.n_videos, sizes, recipe, 0)
+                )
+            best = max(range(DRAWS), key=lambda i: tried[i])
+            return {"best": draw()[best], "tried": tried}
+
+        return self.cells.get(f"choose {head}", make)["best"]
+
+    def fitted(self, head: str, seed: int) -> tuple[Fitted, int]:
+        """A head, chosen and refitted."""
+        data, part, sizes = self.data()
+        recipe = RankerRecipe(head, epochs=6, **self.choose_second(head))
+        return kuairand.choose_and_test(part, data.user, data.n_videos, sizes, recipe, seed)
+
+    def second(self, seed: int) -> dict:
+        """All heads on the test: figures, and calibration by tenths of the predictions."""
+
+        def make() -> dict:
+            data, part, _ = self.data()
+            rows = part.day >= kuairand.TEST_FROM
+            test, users = part[rows], data.user[rows]
+            found, logits = {"heads": {}, "calibration": {}}, {}
+            for head in HEADS:
+                fitted, epochs = self.fitted(head, seed)
+                found["heads"][head] = kuairand.figures(fitted, test, users) | {"epochs": epochs}
+                logits[head] = fitted.logits(test).double()
+            odds, p = logits["watch time"].exp(), logits["click"].sigmoid()
+            exact = odds * (1 - p)
+            guesses = {"odds": odds, "odds · (1 − p)": exact, "regression": logits["regression"]}
+            for name, predicted in guesses.items():
+                table = calibration(predicted, test.minutes.double())
+                found["calibration"][name] = table.tolist()
+            found["impressions"], found["clicked"] = len(test), float(test.clicked.double().mean())
+            found["auc of exact"] = auc(test.clicked.float(), exact.float())
+            return found
+
+        return self.cells.get(f"second {seed}", make)
+
+
+def seeded_static(task: candidates.Task, dim: int, seed: int) -> candidates.StaticUser:
+    """Its start decided by the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return candidates.StaticUser(task.log.n_users, task.log.n_items, dim)
+
+
+def plan() -> dict[tuple, list[tuple]]:
+    """Every piece with those it needs."""
+    pieces: dict[tuple, list[tuple]] = {}
+    for name in SETS:
+        for variant in dict.fromkeys(TUNED.values()):
+            pieces["choose_first", name, variant] = []
+        pieces["popular", name] = []
+    pieces |= {("choose_second", head): [] for head in HEADS}
+    for name in SETS:
+        for variant in VARIANTS:
+            for seed in SEEDS:
+                pieces["first", name, variant, seed] = [("choose_first", name, TUNED[variant])]
+    return pieces | {
+        ("second", seed): [("choose_second", head) for head in HEADS] for seed in SEEDS
+    }
+
+
+_worker: Work | None = None
+
+
+def open_cells() -> Cells:
+    """Where the pieces are kept."""
+    return Cells(NAME, [SEEDS, DRAWS, VARIANTS])
+
+
+def _start_worker() -> None:
+    global _worker
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    _worker = Work(open_cells())
+
+
+def _work(piece: tuple) -> None:
+    getattr(_worker, piece[0])(*piece[1:])
+
+
+def main() -> None:
+    """Run it all, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    for name in SETS:
+        load(name)  # at once, before processes start: what is missing is told here
+    cells = open_cells()
+    in_processes(plan(), _start_worker, _work)
+    work = Work(cells)
+    figures = {
+        "settings": {
+            name: {v: work.choose_first(name, v) for v in dict.fromkeys(TUNED.values())}
+            for name in SETS
+        },
+        "heads": {head: work.choose_second(head) for head in HEADS},
+        "popularity": {name: work.popular(name) for name in SETS},
+        "first": {
+            name: {v: [work.first(name, v, seed) for seed in SEEDS] for v in VARIANTS}
+            for name in SETS
+        },
+        "second": [work.second(seed) for seed in SEEDS],
+        "recipe": asdict(candidates.Recipe()),
+    }
+    for name, rows in figures["first"].items():
+        print(name, figures["popularity"][name])
+        for variant, runs in rows.items():
+            print(f"  {variant:22}", [run["recall"] for run in runs])
+    for row in figures["second"]:
+        print(row["heads"])
+    path = run.write(figures, pieces=cells.sums())
+    cells.finish()
+    print("written to", path)

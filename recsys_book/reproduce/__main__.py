@@ -13,11 +13,12 @@ from recsys_book.reproduce import (
     xor,
     youtube,
     youtube_serving,
+    youtube_simulated,
 )
 
 MODULES = (
     additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, xor, youtube,
-    youtube_serving,
+    youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 

@@ -1,0 +1,275 @@
+"""Figures and widgets of chapter 04."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+from recsys_book.claims import Interval, paired_interval, t_interval
+from recsys_book.data.world import World
+from recsys_book.experiments.watch_time import Requests
+from recsys_book.plots import PALETTE, Picture, show, to_png
+from recsys_book.widgets import Frames
+
+HEAD_NAMES = {
+    "click": "click model",
+    "watch time": "weighted by watch time",
+    "regression": "plain regression",
+}
+HEAD_COLOURS = {"click": "orange", "watch time": "blue", "regression": "green"}
+
+
+# ---------------------------------------------------------------- first stage
+
+
+def recalls_of(record: dict, k: int, data: str | None = None) -> dict[str, list[float]]:
+    """Variant → recall@k, a figure a seed; popularity too.
+
+    Args:
+        record: "youtube_simulated", or "youtube" with the name of a data set.
+        k: 50 or 200.
+        data: which of the real sets.
+    """
+    figures = record["figures"]
+    first = figures["first"] if data is None else figures["first"][data]
+    found = {name: [run["recall"][str(k)] for run in runs] for name, runs in first.items()}
+    popular = figures["popularity"] if data is None else [figures["popularity"][data]]
+    n = len(next(iter(found.values())))
+    one = [row["recall"][str(k)] for row in popular]
+    return {"popularity": one if len(one) == n else one * n} | found
+
+
+def recall_figure(values: Mapping[str, Sequence[float]], title: str, k: int) -> Picture:
+    """Variants by recall@k: a dot a seed, and the mean with its interval."""
+    order = sorted(values, key=lambda name: np.mean(values[name]))
+    figure, ax = plt.subplots(figsize=(6.8, 0.7 + 0.34 * len(order)))
+    told = []
+    for y, name in enumerate(order):
+        interval = t_interval(values[name])
+        wrong = "no log Q" in name or "leaky" in name
+        colour = PALETTE["vermilion" if wrong else "grey" if name == "popularity" else "blue"]
+        ax.plot(values[name], [y] * len(values[name]), "o", ms=4, alpha=0.4, color=colour)
+        ax.errorbar(
+            interval.mean, y, xerr=interval.high - interval.mean, fmt="D", ms=5, color=colour,
+            capsize=3,
+        )  # fmt: skip
+        told.append(f"{name} {interval.mean:.3f}")
+    ax.set_yticks(range(len(order)), order)
+    ax.set(title=title, xlabel=f"recall@{k} of the next watch")
+    return show(figure, alt=f"{title}, recall@{k}, from the lowest: {', '.join(told)}")
+
+
+def recall_table(record: dict, data: str | None = None) -> pd.DataFrame:
+    """Recall@50 and @200 of every variant, mean and interval."""
+    columns = {f"recall@{k}": recalls_of(record, k, data) for k in (50, 200)}
+    rows = {
+        name: {column: t_interval(values[name]).text(3) for column, values in columns.items()}
+        for name in columns["recall@50"]
+    }
+    return pd.DataFrame(rows).T
+
+
+# ---------------------------------------------------------------- second stage
+
+
+def head_values(record: dict, figure: str, how: str = "without") -> dict[str, list[float]]:
+    """Head → a figure of `watch_time.judge` a world.
+
+    Args:
+        record: "youtube_simulated".
+        figure: "spearman", "minutes", "clicks" or "bait".
+        how: "without" the place in the list, or "with position".
+    """
+    heads = record["figures"]["second"]
+    return {head: [run[figure] for run in rows[how]] for head, rows in heads.items()}
+
+
+def heads_figure(record: dict) -> Picture:
+    """Each head four times: order of films, minutes and clicks of ten films, clickbait."""
+    panels = {
+        "spearman": "order: Spearman with\nthe true minutes",
+        "minutes": "minutes of ten films,\nshare of the best ten's",
+        "clicks": "clicks of ten films,\nshare of the best ten's",
+        "bait": "clickbait\namong ten films",
+    }
+    figure, axes = plt.subplots(1, len(panels), figsize=(9.6, 2.3), sharey=True)
+    told = []
+    for ax, (name, words) in zip(axes, panels.items(), strict=True):
+        values = head_values(record, name)
+        for y, (head, one) in enumerate(values.items()):
+            interval = t_interval(one)
+            colour = PALETTE[HEAD_COLOURS[head]]
+            ax.plot(one, [y] * len(one), "o", ms=4, alpha=0.4, color=colour)
+            ax.errorbar(
+                interval.mean, y, xerr=interval.high - interval.mean, fmt="D", ms=5, color=colour,
+                capsize=3,
+            )  # fmt: skip
+            told.append(f"{name} of {HEAD_NAMES[head]} {interval.mean:.3f}")
+        ax.set_title(words, fontsize=9)
+        ax.set_ylim(-0.6, len(values) - 0.4)
+    axes[0].set_yticks(range(len(HEAD_NAMES)), list(HEAD_NAMES.values()))
+    return show(figure, alt=f"Three heads against the truth: {'; '.join(told)}")
+
+
+def gain_by_position(record: dict) -> dict[str, Interval]:
+    """Head → what the place in the list, told in training alone, adds to the Spearman."""
+    told, untold = (head_values(record, "spearman", how) for how in ("with position", "without"))
+    return {HEAD_NAMES[head]: paired_interval(told[head], untold[head]) for head in told}
+
+
+def two_lists_frames(
+    world: World,
+    asked: Requests,
+    scores: Mapping[str, torch.Tensor],
+    people: Sequence[int],
+    k: int = 8,
+) -> Frames:
+    """The widget: what a click model and a watch-time model would show one person, and what the
+    world knows about it.
+
+    Args:
+        world: whose films.
+        asked: requests and the truth about them.
+        scores: head → `[R · C]`.
+        people: rows of the requests.
+        k: films shown.
+    """
+    films = asked.examples.item.view(asked.minutes.shape)
+    images, alts = [], []
+    for person in people:
+        figure, axes = plt.subplots(1, len(scores), figsize=(4.6 * len(scores), 3.3))
+        told = []
+        for ax, (head, values) in zip(axes, scores.items(), strict=True):
+            top = values.view(asked.minutes.shape)[person].topk(k).indices
+            minutes, bait = asked.minutes[person, top], asked.bait[person, top]
+            clicks = asked.clicks[person, top]
+            for place in range(k):
+                film = int(films[person, top[place]])
+                colour = PALETTE["vermilion"] if bool(bait[place]) else "#222222"
+                mark = "⚑ " if bool(bait[place]) else ""
+                ax.text(0, k - place, f"{mark}{world.titles[film]}"[:30], fontsize=8, color=colour)
+                ax.text(0.78, k - place, f"{float(clicks[place]):.0%}", fontsize=8, ha="right")
+                ax.text(1, k - place, f"{float(minutes[place]):.1f}", fontsize=8, ha="right")
+            ax.text(0.78, k + 1, "clicked", fontsize=8, ha="right", color="#555555")
+            ax.text(1, k + 1, "minutes", fontsize=8, ha="right", color="#555555")
+            ax.set(xlim=(0, 1), ylim=(0.3, k + 1.6))
+            total = float(minutes.sum())
+            n_bait = int(bait.sum())
+            ax.set_title(f"{HEAD_NAMES[head]}: {total:.0f} minutes, {n_bait} bait", fontsize=9)
+            ax.axis("off")
+            told.append(f"{HEAD_NAMES[head]}: {total:.1f} expected minutes, {n_bait} clickbait")
+        images.append(to_png(figure, colors=32))
+        alts.append(f"Person {person}, first {k} films. {'; '.join(told)}")
+    return Frames.from_images(
+        images, {"person": list(people)}, alts, title="Click or watch time?", start=[1]
+    )
+
+
+# ---------------------------------------------------------------- serving
+
+
+def effort_frames(record: dict, key: str) -> Frames:
+    """The widget: efSearch against recall and milliseconds.
+
+    Args:
+        record: "youtube_serving".
+        key: size and metric, such as "100000 dot product".
+    """
+    rows, exact = record["figures"]["indexes"][key], None
+    exact = rows["exact"]["curve"][0]["median"]
+    curve = rows["hnsw"]["curve"]
+    recall, ms = [r["recall"] for r in curve], [r["median"] for r in curve]
+    images, alts = [], []
+    for i, row in enumerate(curve):
+        figure, ax = plt.subplots(figsize=(5.8, 3.4))
+        ivf = rows["ivf"]["curve"]
+        ax.plot([r["median"] for r in ivf], [r["recall"] for r in ivf], "s--", ms=4,
+                color=PALETTE["orange"], label="IVF, by lists visited")  # fmt: skip
+        ax.plot(ms, recall, "o-", ms=4, color=PALETTE["blue"], label="HNSW, by efSearch")
+        ax.plot(ms[i], recall[i], "o", ms=15, mfc="none", mew=2, mec=PALETTE["blue"])
+        ax.axvline(exact, color=PALETTE["grey"], ls=":", label="exact")
+        ax.set_xscale("log")
+        ax.set(xlabel="milliseconds a query, one core", ylabel="recall@100", ylim=(0, 1.03))
+        told = f"recall {row['recall']:.3f}, {row['median']:.2f} ms, exact {exact:.2f} ms"
+        ax.set_title(f"efSearch {row['effort']}: {told}", fontsize=10)
+        ax.legend(fontsize=8, loc="lower right")
+        images.append(to_png(figure, colors=48))
+        alts.append(f"efSearch {row['effort']}: {told}")
+    efforts = [row["effort"] for row in curve]
+    return Frames.from_images(
+        images, {"efSearch": efforts}, alts, title="How hard to look", start=[len(efforts) // 2]
+    )
+
+
+def serving_table(record: dict, target: float = 0.95) -> pd.DataFrame:
+    """For each size and metric: exact milliseconds, and the first efSearch whose recall reaches a
+    target, with its speed-up and the seconds that the graph took to build."""
+    rows = {}
+    for key, kinds in record["figures"]["indexes"].items():
+        exact = kinds["exact"]["curve"][0]["median"]
+        row = {"exact, ms": round(exact, 2)}
+        good = [r for r in kinds["hnsw"]["curve"] if r["recall"] >= target]
+        if good:
+            row |= {
+                "efSearch": good[0]["effort"],
+                "recall@100": round(good[0]["recall"], 3),
+                "HNSW, ms": round(good[0]["median"], 2),
+                "times as fast": round(exact / good[0]["median"], 1),
+            }
+        row["build, s"] = round(kinds["hnsw"]["build_seconds"], 1)
+        rows[f"{int(key.split()[0]):,}, {key.split(maxsplit=1)[1]}"] = row
+    return pd.DataFrame(rows).T
+
+
+def stages_figure(record: dict) -> Picture:
+    """Milliseconds a request by the size of the catalogue: one ranker over all, or two stages."""
+    stages = {int(n): row for n, row in record["figures"]["stages"].items()}
+    figure, ax = plt.subplots(figsize=(6.2, 3.6))
+    told = []
+    for name, colour in (("one ranker", "orange"), ("two stages", "blue")):
+        for what, style in (("median", "o-"), ("p99", "o:")):
+            values = [row[name][what] for row in stages.values()]
+            label = name if what == "median" else f"{name}, 99th percentile"
+            ax.plot(list(stages), values, style, ms=4, color=PALETTE[colour], label=label)
+        medians = ", ".join(f"{row[name]['median']:.1f} at {n:,}" for n, row in stages.items())
+        told.append(f"{name}: {medians}")
+    ax.set(xlabel="films in the catalogue", ylabel="milliseconds a request, one core")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.legend(fontsize=8)
+    return show(figure, alt=f"Median milliseconds a request. {'; '.join(told)}")
+
+
+# ---------------------------------------------------------------- real data
+
+
+def calibration_figure(record: dict) -> Picture:
+    """Predicted against actual watch time by tenths of the predictions, KuaiRand's test days."""
+    rows = [row["calibration"] for row in record["figures"]["second"]]
+    figure, ax = plt.subplots(figsize=(5.4, 4.0))
+    told, colours = [], ("vermilion", "blue", "green")
+    for name, colour in zip(rows[0], colours, strict=True):
+        table = np.mean([row[name] for row in rows], axis=0)
+        ax.plot(table[:, 0], table[:, 1], "o-", ms=5, color=PALETTE[colour], label=name)
+        told.append(f"{name}: {table[-1, 0]:.0f} predicted, {table[-1, 1]:.0f} actual in the top")
+    top = max(float(np.max([row[name] for row in rows])) for name in rows[0])
+    ax.plot([0, top], [0, top], ls="--", lw=1, color=PALETTE["grey"], label="as predicted")
+    ax.set(xlabel="predicted seconds", ylabel="seconds watched", title="KuaiRand, by tenths")
+    ax.legend(fontsize=8)
+    return show(figure, alt=f"Calibration of predicted watch time by tenths. {'; '.join(told)}")
+
+
+def heads_table(record: dict) -> pd.DataFrame:
+    """KuaiRand's test: mispredicted watch time and AUC of the three heads, over seeds."""
+    rows = {}
+    for head, words in HEAD_NAMES.items():
+        runs = [row["heads"][head] for row in record["figures"]["second"]]
+        rows[words] = {
+            "mispredicted watch time": t_interval([run["mispredicted"] for run in runs]).text(3),
+            "AUC of clicks": t_interval([run["auc"] for run in runs]).text(3),
+        }
+    return pd.DataFrame(rows).T

@@ -1,0 +1,226 @@
+"""Chapter 04 on the simulated service: losses, histories and splits; heads, clickbait and position.
+
+Settings are chosen in world 100, which no figure comes from, from the same drawn settings for every
+variant and every head: by recall@50 of the next watch, and by mispredicted watch time, on
+validation days. Figures come from worlds 0 to 4; the second stage's are held against the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from recsys_book.data import simulate
+from recsys_book.data.world import World
+from recsys_book.experiments import candidates, watch_time
+from recsys_book.experiments.kuairand import mispredicted_watch_time
+from recsys_book.experiments.watch_time import HEADS
+from recsys_book.experiments.watch_time import Recipe as RankerRecipe
+from recsys_book.reproduce.cells import Cells, in_processes
+from recsys_book.reproduce.record import Run
+from recsys_book.reproduce.youtube import DRAWS, TUNED, VARIANTS, draw, seeded_static
+from recsys_book.train import keep_freed_memory
+
+NAME = "youtube_simulated"
+SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
+DAY, VALIDATION_FROM, TEST_FROM = 86_400, 20, 24
+LENGTH, SHORT = 30, 5
+#: Besides the variants of the real data: histories of the last five watches, and no context.
+MORE = {"last 5 watches": "full softmax", "no context": "full softmax"}
+FRESH = 10  # days since its release for which a film counts as fresh
+
+
+def make_task(world: World, length: int = LENGTH) -> candidates.Task:
+    """Every click a watch; device and time of day as context."""
+    log = world.log
+    rows = log.clicked.nonzero().squeeze(1)
+    context = torch.stack([log.device[rows], log.daypart[rows]], dim=1).long() + 1
+    return candidates.make_task(
+        log.clicks(), VALIDATION_FROM * DAY, TEST_FROM * DAY, length=length, context=context,
+        cardinalities=watch_time.SIZES[:2],
+    )  # fmt: skip
+
+
+def run_first(task: candidates.Task, variant: str, setting: dict, seed: int, *, test: bool) -> dict:
+    """One training of the first stage; with test=False up to its validation alone."""
+    dim = setting["dim"]
+    recipe = candidates.Recipe(
+        lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS.get(variant, {})
+    )
+    if variant == "static user vector":
+        make = lambda: seeded_static(task, dim, seed)
+    else:
+        make = lambda: candidates.new_generator(
+            task, dim=dim, hidden=(2 * dim, dim), ages=variant == "example age",
+            context=variant != "no context", seed=seed,
+        )  # fmt: skip
+    how = {"leak": variant == "leaky histories"}
+    how["per_user"] = 20 if variant == "at most 20 a user" else None
+    choose = candidates.choose_and_test if test else candidates.choose
+    return choose(task, make, recipe, seed, **how)
+
+
+def fresh_recall(world: World, task: candidates.Task, model) -> dict:
+    """Recall of test watches of films released in the last days before the test."""
+    release = torch.from_numpy(world.film.release_day).long()[task.test.item]
+    rows = (release > TEST_FROM - FRESH) & (release < TEST_FROM)
+    part = task.test[rows]
+    found = candidates.recalls(candidates.scorer(model, task), task, part, task.test_from)
+    return {"recall": found, "n": len(part)}
+
+
+class Work:
+    """The run: each public method is one kind of piece."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+
+    def choose_first(self, variant: str) -> dict:
+        """A variant's setting."""
+
+        def make() -> dict:
+            task = make_task(simulate(seed=TUNING_WORLD))
+            tried = [
+                run_first(task, variant, setting, 0, test=False)["validation"] for setting in draw()
+            ]
+            best = max(range(DRAWS), key=lambda i: tried[i])
+            return {"best": draw()[best], "tried": tried}
+
+        return self.cells.get(f"choose {variant}", make)["best"]
+
+    def first(self, variant: str, seed: int) -> dict:
+        """A variant in one world."""
+
+        def make() -> dict:
+            world = simulate(seed=seed)
+            task = make_task(world, SHORT if variant == "last 5 watches" else LENGTH)
+            setting = self.choose_first((TUNED | MORE)[variant])
+            found = run_first(task, variant, setting, seed, test=True)
+            kept = {key: found[key] for key in ("recall", "epochs", "validation")}
+            return kept | {"fresh": fresh_recall(world, task, found["model"])}
+
+        return self.cells.get(f"first {variant} {seed}", make)
+
+    def popular(self, seed: int) -> dict:
+        """Popularity in one world."""
+
+        def make() -> dict:
+            task = make_task(simulate(seed=seed))
+            past = task.log[task.log.time < task.test_from]
+            score = candidates.popularity(past.item_counts())
+            found = candidates.recalls(score, task, task.test, task.test_from)
+            return {"recall": found, "test": len(task.test), "left_out": task.n_left_out}
+
+        return self.cells.get(f"popular {seed}", make)
+
+    def choose_second(self, head: str) -> dict:
+        """A head's setting."""
+
+        def make() -> dict:
+            tried = [
+                second_validation(simulate(seed=TUNING_WORLD), recipe_of(head, setting), 0)[1]
+                for setting in draw()
+            ]
+            best = max(range(DRAWS), key=lambda i: tried[i])
+            return {"best": draw()[best], "tried": tried}
+
+        return self.cells.get(f"choose head {head}", make)["best"]
+
+    def second(self, head: str, position: bool, seed: int) -> dict:
+        """A head in one world, held against the truth, with or without the place in the list."""
+
+        def make() -> dict:
+            world = simulate(seed=seed)
+            recipe = replace(recipe_of(head, self.choose_second(head)), position=position)
+            epochs, _ = second_validation(world, recipe, seed)
+            part = watch_time.impressions(world)
+            fitted = watch_time.train_ranker(part, world.n_films, recipe, seed, epochs=epochs)
+            asked = watch_time.requests(world)
+            scores = fitted.logits(asked.examples)
+            return watch_time.judge(scores, asked) | {"epochs": epochs}
+
+        return self.cells.get(f"second {head} {position} {seed}", make)
+
+
+def recipe_of(head: str, setting: dict) -> RankerRecipe:
+    """A head's recipe from a drawn setting."""
+    return RankerRecipe(head, epochs=6, **setting)
+
+
+def second_validation(world: World, recipe: RankerRecipe, seed: int) -> tuple[int, float]:
+    """How many epochs are best on validation days, and 1 − mispredicted watch time there."""
+    part = watch_time.impressions(world)
+    held_rows = part.day >= TEST_FROM
+    past, held, users = part[~held_rows], part[held_rows], world.log.user[held_rows].long()
+    judge = lambda fitted: 1 - mispredicted_watch_time(fitted.logits(held), held.minutes, users)
+    fitted = watch_time.train_ranker(
+        past, world.n_films, recipe, seed, validate=judge, patience=2
+    )  # fmt: skip
+    return fitted.history.best_epoch + 1, fitted.history.best_score
+
+
+def plan() -> dict[tuple, list[tuple]]:
+    """Every piece with those it needs."""
+    pieces: dict[tuple, list[tuple]] = {}
+    pieces |= {("choose_first", variant): [] for variant in dict.fromkeys(TUNED.values())}
+    pieces |= {("choose_second", head): [] for head in HEADS}
+    pieces |= {("popular", seed): [] for seed in SEEDS}
+    for variant, tuned in (TUNED | MORE).items():
+        pieces |= {("first", variant, seed): [("choose_first", tuned)] for seed in SEEDS}
+    for head in HEADS:
+        for position in (False, True):
+            for seed in SEEDS:
+                pieces["second", head, position, seed] = [("choose_second", head)]
+    return pieces
+
+
+_worker: Work | None = None
+
+
+def open_cells() -> Cells:
+    """Where the pieces are kept."""
+    return Cells(NAME, [SEEDS, DRAWS, VARIANTS, MORE, LENGTH, SHORT])
+
+
+def _start_worker() -> None:
+    global _worker
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    _worker = Work(open_cells())
+
+
+def _work(piece: tuple) -> None:
+    getattr(_worker, piece[0])(*piece[1:])
+
+
+def main() -> None:
+    """Run it all, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    cells = open_cells()
+    in_processes(plan(), _start_worker, _work)
+    work = Work(cells)
+    figures = {
+        "settings": {v: work.choose_first(v) for v in dict.fromkeys(TUNED.values())},
+        "heads": {head: work.choose_second(head) for head in HEADS},
+        "popularity": [work.popular(seed) for seed in SEEDS],
+        "first": {v: [work.first(v, seed) for seed in SEEDS] for v in TUNED | MORE},
+        "second": {
+            head: {
+                "with position" if position else "without": [
+                    work.second(head, position, seed) for seed in SEEDS
+                ]
+                for position in (False, True)
+            }
+            for head in HEADS
+        },
+    }
+    for variant, runs in figures["first"].items():
+        print(f"{variant:22}", [round(run["recall"]["50"], 3) for run in runs])
+    for head, rows in figures["second"].items():
+        for how, runs in rows.items():
+            print(head, how, [round(run["spearman"], 3) for run in runs])
+    path = run.write(figures, pieces=cells.sums())
+    cells.finish()
+    print("written to", path)

@@ -1,0 +1,116 @@
+"""Chapter 04's figures, on made-up records: they show what the records say."""
+
+import numpy as np
+import pytest
+import torch
+
+from recsys_book.data import simulate
+from recsys_book.experiments import watch_time
+from recsys_book.experiments import youtube_figures as figures
+
+RANDOM = np.random.RandomState(0)
+SEEDS = 3
+
+
+def recall_row(k50: float) -> dict:
+    return {"recall": {"50": k50, "200": k50 + 0.3}}
+
+
+@pytest.fixture
+def simulated() -> dict:
+    near = lambda middle: [recall_row(middle + 0.01 * i) for i in range(SEEDS)]
+    run = lambda s: {"spearman": s, "minutes": s + 0.1, "clicks": s + 0.2, "bait": 0.1}
+    heads = {"click": 0.4, "watch time": 0.6, "regression": 0.5}
+    second = {
+        head: {
+            "without": [run(s + 0.01 * i) for i in range(SEEDS)],
+            "with position": [run(s + 0.05 + 0.01 * i) for i in range(SEEDS)],
+        }
+        for head, s in heads.items()
+    }
+    first = {"full softmax": near(0.4), "sampled, no log Q": near(0.1)}
+    return {"figures": {"first": first, "popularity": near(0.3), "second": second}}
+
+
+@pytest.fixture
+def real() -> dict:
+    first = {"full softmax": [recall_row(0.2 + 0.01 * i) for i in range(SEEDS)]}
+    table = [[float(i), float(i) / 2] for i in range(10)]
+    heads = {h: {"mispredicted": 0.3, "auc": 0.7} for h in figures.HEAD_NAMES}
+    second = [
+        {
+            "calibration": {"odds": table, "odds · (1 − p)": table, "regression": table},
+            "heads": heads,
+        }
+        for _ in range(SEEDS)
+    ]
+    return {
+        "figures": {
+            "first": {"kuairand-pure": first},
+            "popularity": {"kuairand-pure": recall_row(0.15)},
+            "second": second,
+        }
+    }
+
+
+@pytest.fixture
+def serving() -> dict:
+    curve = lambda *pairs: [
+        {"effort": e, "recall": r, "missing": 0.0, "median": m, "p99": 2 * m} for e, r, m in pairs
+    ]
+    kinds = {
+        "exact": {"build_seconds": 0.1, "curve": curve((None, 1.0, 8.0))},
+        "flat": {"build_seconds": 0.1, "curve": curve((None, 1.0, 6.0))},
+        "ivf": {"build_seconds": 1.0, "curve": curve((1, 0.3, 0.1), (64, 0.99, 2.0))},
+        "hnsw": {
+            "build_seconds": 9.0,
+            "curve": curve((100, 0.9, 0.2), (200, 0.96, 0.4), (400, 0.99, 0.9)),
+        },
+    }
+    stage = lambda one: {
+        "one ranker": {"median": one, "p99": 2 * one},
+        "two stages": {"median": 3.0, "p99": 5.0},
+    }
+    return {
+        "figures": {
+            "indexes": {"100000 dot product": kinds},
+            "stages": {"300": stage(0.5), "100000": stage(90.0)},
+        }
+    }
+
+
+def test_recall_is_read_off_the_record(simulated, real):
+    values = figures.recalls_of(simulated, 50)
+    assert values["popularity"] == pytest.approx([0.3, 0.31, 0.32])
+    assert list(values) == ["popularity", "full softmax", "sampled, no log Q"]
+    picture = figures.recall_figure(values, "Who finds it?", 50)
+    assert picture.alt.endswith("sampled, no log Q 0.110, popularity 0.310, full softmax 0.410")
+    assert figures.recalls_of(real, 200, "kuairand-pure")["popularity"] == pytest.approx([0.45] * 3)
+    assert "0.410" in figures.recall_table(simulated).loc["full softmax", "recall@50"]
+
+
+def test_heads_are_compared_by_the_truth(simulated, real):
+    assert "spearman of weighted by watch time 0.610" in figures.heads_figure(simulated).alt
+    gain = figures.gain_by_position(simulated)["click model"]
+    assert gain.mean == pytest.approx(0.05) and gain.n == 3
+    assert figures.heads_table(real).loc["click model", "AUC of clicks"].startswith("0.700")
+    assert "9 predicted, 4 actual" in figures.calibration_figure(real).alt
+
+
+def test_serving_is_told_by_size(serving):
+    row = figures.serving_table(serving).loc["100,000, dot product"]
+    assert row["efSearch"] == 200 and row["times as fast"] == 20
+    frames = figures.effort_frames(serving, "100000 dot product")
+    assert frames.alts[1] == "efSearch 200: recall 0.960, 0.40 ms, exact 8.00 ms"
+    alt = figures.stages_figure(serving).alt
+    assert "one ranker: 0.5 at 300, 90.0 at 100,000" in alt
+
+
+def test_two_lists_tell_minutes_and_bait():
+    world = simulate(n_users=40, n_films=80, days=8)
+    asked = watch_time.requests(world, n_users=5, n_films=30)
+    scores = {"click": asked.clicks.flatten(), "watch time": asked.minutes.flatten()}
+    frames = figures.two_lists_frames(world, asked, scores, [0, 3])
+    best = float(asked.minutes[3].topk(8).values.sum())
+    assert f"weighted by watch time: {best:.1f} expected minutes" in frames.alts[1]
+    assert torch.equal(scores["click"], asked.clicks.flatten())

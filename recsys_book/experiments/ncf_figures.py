@@ -106,8 +106,9 @@ def negatives_frames(record: dict) -> Frames:
     """The widget: shares of the learnable by negatives a positive, one step at a time."""
     values = negatives_values(record)
     steps = list(values["NeuMF"])
-    every = np.concatenate([v for one in values.values() for v in one.values()])
-    margin = 0.1 * (every.max() - every.min())
+    bars = [t_interval(v) for one in values.values() for v in one.values()]
+    every = np.array([[bar.low, bar.high] for bar in bars])
+    margin = 0.05 * (every.max() - every.min())
     images, alts = [], []
     for step in steps:
         figure, ax = plt.subplots(figsize=(5.6, 3.4))
@@ -209,9 +210,12 @@ def top_ten_frames(
     images, alts = [], []
     for user in users:
         liked = torch.bincount(genre[seen[user]], minlength=len(GENRES)).topk(2).indices.tolist()
-        figure, axes = plt.subplots(1, len(models), figsize=(2.5 * len(models), 3.6))
+        rows = -(-len(models) // 2)
+        figure, axes = plt.subplots(rows, 2, figsize=(7.2, 2.9 * rows), squeeze=False)
+        for ax in axes.flat:
+            ax.axis("off")
         told = []
-        for ax, (name, model) in zip(axes, models.items(), strict=True):
+        for ax, (name, model) in zip(axes.flat, models.items(), strict=False):
             with torch.no_grad():
                 scores = model.score(torch.tensor([user]))[0].masked_fill(seen[user], -torch.inf)
             top = scores.topk(10).indices.tolist()
@@ -219,12 +223,11 @@ def top_ten_frames(
                 mark = int(genre[film]) in liked
                 ax.text(
                     0, 9 - place, f"{'● ' if mark else '   '}{world.titles[film]}"[:30],
-                    fontsize=7.5, color=PALETTE["blue"] if mark else "#333333", va="center",
+                    fontsize=9, color=PALETTE["blue"] if mark else "#333333", va="center",
                 )  # fmt: skip
             n = sum(int(genre[film]) in liked for film in top)
             ax.set(xlim=(0, 1), ylim=(-0.7, 9.7))
             ax.set_title(f"{NAMES.get(name, name)}: {n} of 10", fontsize=9)
-            ax.axis("off")
             told.append(f"{NAMES.get(name, name)} {n} of 10, first {world.titles[top[0]]}")
         words = " and ".join(GENRES[g] for g in liked)
         figure.suptitle(f"Person {user}, who clicks {words} most (marked ●)", fontsize=10)

@@ -19,6 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from recsys_book.reproduce.record import commit, results_folder
+from recsys_book.train import keep_freed_memory
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -95,16 +96,16 @@ class Cells:
 
 def in_processes(
     pieces: Mapping[tuple, Sequence[tuple]],
-    start: Callable[[], None],
-    work: Callable[[tuple], None],
+    make_worker: Callable[[], object],
     workers: int | None = None,
 ) -> None:
     """Work pieces out, one process a core: on small models that is quicker than one on all cores.
 
     Args:
-        pieces: each with the pieces that must be finished before it, in the order of preference.
-        start: called once in each process.
-        work: `work(piece)`, called in some process; keeps its result in Cells.
+        pieces: each with the pieces that must be finished before it, in the order of preference. A
+            piece is a method of the worker and its arguments: ("world", 3).
+        make_worker: called once in each process, a function of a module; what the worker's methods
+            find they keep in Cells.
         workers: processes; by default as many as PyTorch has threads, one where a GPU is at hand.
     """
     workers = workers or (1 if torch.cuda.is_available() else torch.get_num_threads())
@@ -113,13 +114,13 @@ def in_processes(
         total=len(left), unit="piece", disable=os.environ.get("TQDM_DISABLE", "") not in ("", "0")
     )
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin, (start,)) as pool:
+    with ProcessPoolExecutor(workers, context, _begin, (make_worker,)) as pool:
         while left or running:
             for piece in [p for p, needs in left.items() if done.issuperset(needs)]:
                 if len(running) == workers:
                     break
                 del left[piece]
-                running[pool.submit(work, piece)] = piece
+                running[pool.submit(_work_out, piece)] = piece
             if not running:
                 raise ValueError(f"pieces {list(left)} need pieces that there are not")
             bar.set_postfix_str("; ".join(" ".join(map(str, p)) for p in running.values()))
@@ -130,10 +131,21 @@ def in_processes(
     bar.close()
 
 
-def _begin(start: Callable[[], None]) -> None:
+_worker: object = None  # of this process
+
+
+def _begin(make_worker: Callable[[], object]) -> None:
+    global _worker
     os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    start()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # weights that a penalty drove to nothing slow everything down
+    keep_freed_memory()
+    _worker = make_worker()
+
+
+def _work_out(piece: tuple) -> None:
+    getattr(_worker, piece[0])(*piece[1:])
 
 
 def _end_with_parent() -> None:

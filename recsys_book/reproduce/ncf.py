@@ -258,17 +258,9 @@ def prepare() -> NCFSplit:
     return load("ncf-ml-1m")
 
 
-_table: Table | None = None  # of a worker process
-
-
-def _start_worker() -> None:
-    global _table
-    torch.set_num_threads(1)
-    _table = Table(prepare(), open_cells())
-
-
-def _work(piece: tuple) -> None:
-    getattr(_table, piece[0])(*piece[1:])
+def make_worker() -> Table:
+    """In each process."""
+    return Table(prepare(), open_cells())
 
 
 def open_cells() -> Cells:
@@ -281,7 +273,7 @@ def main() -> None:
     run = Run(RECORD, f"python -m recsys_book.reproduce {NAME}", [0, 1, 2])
     split, cells = prepare(), open_cells()
     print(split)
-    in_processes(plan(), _start_worker, _work)
+    in_processes(plan(), make_worker)
     table = Table(split, cells)
     rows = {("MF untuned", 32): [table.untuned(seed) for seed in (0, 1, 2)]}
     for factors, seeds in SEEDS.items():

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-import torch
-
 from recsys_book.data import simulate
 from recsys_book.experiments import ncf_simulated as lab
 from recsys_book.experiments.embeddings import Judge, judge_world
@@ -24,7 +22,6 @@ from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.ncf import times
 from recsys_book.reproduce.record import Run
-from recsys_book.train import keep_freed_memory
 
 NAME = "ncf_simulated"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101, 102)
@@ -251,31 +248,21 @@ def plan() -> dict[tuple, list[tuple]]:
     return pieces
 
 
-_worker: Work | None = None
-
-
 def open_cells() -> Cells:
     """Where the pieces are kept."""
     return Cells(NAME, [SEEDS, DRAWS, FINALISTS, BUDGET, SHARES, DAYS, AMOUNT_DRAWS])
 
 
-def _start_worker() -> None:
-    global _worker
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    keep_freed_memory()
-    _worker = Work(open_cells())
-
-
-def _work(piece: tuple) -> None:
-    getattr(_worker, piece[0])(*piece[1:])
+def make_worker() -> Work:
+    """In each process."""
+    return Work(open_cells())
 
 
 def main() -> None:
     """Run it all, print it, record it."""
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
     cells = open_cells()
-    in_processes(plan(), _start_worker, _work)
+    in_processes(plan(), make_worker)
     work = Work(cells)
     figures = {
         "settings": work.settings(),

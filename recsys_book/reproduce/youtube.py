@@ -20,7 +20,6 @@ from recsys_book.experiments.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import auc
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
-from recsys_book.train import keep_freed_memory
 
 NAME = "youtube"
 SEEDS, DRAWS = (0, 1, 2), 12
@@ -219,24 +218,14 @@ def plan() -> dict[tuple, list[tuple]]:
     }
 
 
-_worker: Work | None = None
-
-
 def open_cells() -> Cells:
     """Where the pieces are kept."""
     return Cells(NAME, [SEEDS, DRAWS, VARIANTS])
 
 
-def _start_worker() -> None:
-    global _worker
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    keep_freed_memory()
-    _worker = Work(open_cells())
-
-
-def _work(piece: tuple) -> None:
-    getattr(_worker, piece[0])(*piece[1:])
+def make_worker() -> Work:
+    """In each process."""
+    return Work(open_cells())
 
 
 def main() -> None:
@@ -245,7 +234,7 @@ def main() -> None:
     for name in SETS:
         load(name)  # at once, before processes start: what is missing is told here
     cells = open_cells()
-    in_processes(plan(), _start_worker, _work)
+    in_processes(plan(), make_worker)
     work = Work(cells)
     figures = {
         "settings": {

@@ -20,7 +20,6 @@ from recsys_book.experiments.watch_time import Recipe as RankerRecipe
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 from recsys_book.reproduce.youtube import DRAWS, TUNED, VARIANTS, draw, seeded_static
-from recsys_book.train import keep_freed_memory
 
 NAME = "youtube_simulated"
 SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
@@ -175,31 +174,21 @@ def plan() -> dict[tuple, list[tuple]]:
     return pieces
 
 
-_worker: Work | None = None
-
-
 def open_cells() -> Cells:
     """Where the pieces are kept."""
     return Cells(NAME, [SEEDS, DRAWS, VARIANTS, MORE, LENGTH, SHORT])
 
 
-def _start_worker() -> None:
-    global _worker
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    keep_freed_memory()
-    _worker = Work(open_cells())
-
-
-def _work(piece: tuple) -> None:
-    getattr(_worker, piece[0])(*piece[1:])
+def make_worker() -> Work:
+    """In each process."""
+    return Work(open_cells())
 
 
 def main() -> None:
     """Run it all, print it, record it."""
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
     cells = open_cells()
-    in_processes(plan(), _start_worker, _work)
+    in_processes(plan(), make_worker)
     work = Work(cells)
     figures = {
         "settings": {v: work.choose_first(v) for v in dict.fromkeys(TUNED.values())},

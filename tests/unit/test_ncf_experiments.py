@@ -309,14 +309,16 @@ WORKERS = """
 import sys
 import time
 from recsys_book.reproduce.cells import in_processes
-def start(): pass
-def work(piece):
-    if piece[0] == "bad": raise ValueError("bad piece")
-    open(sys.argv[1], "a").write(piece[0])
+class Worker:
+    def write(self, letter):
+        open(sys.argv[1], "a").write(letter)
+    def fail(self):
+        raise ValueError("bad piece")
 if __name__ == "__main__":
-    pieces = {("c",): [("b",)], ("b",): [("a",)], ("a",): []}
-    if len(sys.argv) > 2: pieces = {("bad",): [], ("a",): [("bad",)]}
-    in_processes(pieces, start, work, workers=2)
+    a, b, c = (("write", letter) for letter in "abc")
+    pieces = {c: [b], b: [a], a: []}
+    if len(sys.argv) > 2: pieces = {("fail",): [], a: [("fail",)]}
+    in_processes(pieces, Worker, workers=2)
 """
 
 
@@ -334,12 +336,12 @@ def test_pieces_wait_for_what_they_need_and_errors_end_the_run(tmp_path):
 SLOW = """
 import os, sys, time
 from recsys_book.reproduce.cells import in_processes
-def start(): pass
-def work(piece):
-    open(sys.argv[1] + "." + piece[0], "w").write(str(os.getpid()))
-    time.sleep(60)
+class Worker:
+    def sleep(self, name):
+        open(sys.argv[1] + "." + name, "w").write(str(os.getpid()))
+        time.sleep(60)
 if __name__ == "__main__":
-    in_processes({("a",): [], ("b",): []}, start, work, workers=2)
+    in_processes({("sleep", "a"): [], ("sleep", "b"): []}, Worker, workers=2)
 """
 
 
@@ -379,12 +381,11 @@ def test_plans_hold_all_that_they_need(plan):
         left = {piece: needs for piece, needs in left.items() if piece not in done}
 
 
-def one_after_the_other(plan, start, work):
-    start()
-    left, done = dict(plan), set()
+def one_after_the_other(plan, make_worker):
+    worker, left, done = make_worker(), dict(plan), set()
     while left:
         for piece in [p for p, needs in left.items() if done.issuperset(needs)]:
-            work(piece)
+            getattr(worker, piece[0])(*piece[1:])
             done.add(piece)
             del left[piece]
 
@@ -394,7 +395,6 @@ def test_the_whole_table_on_a_small_split(split, short, results, monkeypatch, ca
     monkeypatch.setattr(run, "BUDGET", 2)
     monkeypatch.setattr(run, "prepare", lambda: split)
     monkeypatch.setattr(run, "in_processes", one_after_the_other)
-    monkeypatch.setattr(run.torch, "set_num_threads", lambda n: None)
     run.main()
     [record] = list(results.iterdir())  # the pieces are gone
     figures = json.loads(record.read_text(encoding="utf-8"))["figures"]

@@ -203,6 +203,41 @@ def rmse(targets: Tensor, predictions: Tensor) -> float:
 # ---------------------------------------------------------------- the book's unit
 
 
+def mispredicted_watch_time(scores: Tensor, seconds: Tensor, users: Tensor) -> float:
+    """Of all pairs of a watched and an unwatched impression of one user, the share of the watch
+    time that stands in pairs ordered the wrong way round (Covington et al. 2016, section 4.3, where
+    a pair is of one page; here of all that the user was shown in the test).
+
+    Args:
+        scores: `[M]`.
+        seconds: `[M]` watched, 0 for what was not.
+        users: `[M]`.
+
+    Returns:
+        0 is perfect, a half is chance. Equal scores count as wrong.
+
+    Raises:
+        ValueError: other shapes, NaN, no pair at all.
+    """
+    check_same_shape("scores", scores, "seconds", seconds)
+    check_same_shape("scores", scores, "users", users)
+    check_finite("scores", scores)
+    # Scores as whole numbers, so that user and score make one key; equal scores stay equal.
+    rank = torch.unique(scores, return_inverse=True)[1]
+    span = int(rank.max()) + 1
+    watched = seconds > 0
+    others = (users[~watched] * span + rank[~watched]).sort().values
+    own, own_rank = users[watched], rank[watched]
+    start = torch.searchsorted(others, own * span)
+    end = torch.searchsorted(others, (own + 1) * span)
+    below = torch.searchsorted(others, own * span + own_rank)  # unwatched ones that score less
+    time = seconds[watched].double()
+    total = (time * (end - start)).sum()
+    if total == 0:
+        raise ValueError("there is no pair of a watched and an unwatched impression of one user")
+    return float((time * (end - below)).sum() / total)
+
+
 def share_of_learnable(value: float, popularity: float, oracle: float) -> float:
     """How much of what can be learned beyond popularity a model has learned.
 

@@ -217,7 +217,7 @@ def _text_digest(read: Callable[[bytes], pd.DataFrame]) -> Callable[[bytes], str
     return digest
 
 
-@dataclass(frozen=True)
+@dataclass
 class _File:
     """One of the set's files, judged by what of it is used."""
 

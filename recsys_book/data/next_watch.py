@@ -139,12 +139,18 @@ def histories_at(log: Interactions, users: Tensor, times: Tensor, length: int) -
     return _before(item, end, start, length, log.n_items)
 
 
-def latest_histories(log: Interactions, length: int) -> Tensor:
-    """`[U, L]`: what each user watched last, the most recent first, padded with N."""
-    _, user, item, _ = _by_user_and_time(log, length)
-    end = torch.bincount(user, minlength=log.n_users).cumsum(0)
-    start = torch.cat([end.new_zeros(1), end[:-1]])
-    return _before(item, end, start, length, log.n_items)
+def seconds_since(log: Interactions, users: Tensor, times: Tensor, *, otherwise: int) -> Tensor:
+    """`[B]` float64: seconds from each user's last watch before a second to that second.
+
+    Args:
+        log: with times.
+        users: `[B]` ids.
+        times: `[B]` int64.
+        otherwise: the second to count from where there was no watch, such as the log's first.
+    """
+    rows = replace(log, item=torch.arange(len(log)), n_items=len(log), item_vocabulary=None)
+    last = histories_at(rows, users, times, 1)[:, 0]  # [B] rows of the log, len(log) for none
+    return (times - torch.cat([log.time, log.time.new_tensor([otherwise])])[last]).double()
 
 
 def _by_user_and_time(log: Interactions, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

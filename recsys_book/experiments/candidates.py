@@ -87,13 +87,13 @@ def _new_ones(
     here = examples.time >= start
     if end is not None:
         here &= examples.time < end
-    first = torch.full((log.n_users * log.n_items,), False)
     before = log.time < start
-    first[log.keys()[before]] = True
     known = torch.zeros(log.n_items, dtype=torch.bool)
     known[log.item[before]] = True
     key = examples.user * log.n_items + examples.item
-    again = first[key] | (examples.history == examples.item[:, None]).any(1)
+    again = torch.isin(key, log.keys()[before]) | (examples.history == examples.item[:, None]).any(
+        1
+    )
     kept = here & ~again & known[examples.item]
     return examples[kept], int(here.sum() - kept.sum())
 
@@ -396,3 +396,75 @@ def refit_and_test(
     train(model, task, past, recipe, seed, epochs=epochs)
     found = recalls(scorer(model, task), task, task.test, task.test_from)
     return {"recall": found, "epochs": epochs, "model": model}
+
+
+# ---------------------------------------------------------------- what the recorded runs compare
+
+DRAWS = 12
+#: Variant → what it changes; those in TUNED have a setting of their own.
+VARIANTS = {
+    "static user vector": {}, "full softmax": {}, "sampled": {"loss": "sampled"},
+    "sampled, no log Q": {"loss": "sampled", "log_q": False}, "in-batch": {"loss": "in-batch"},
+    "in-batch, no log Q": {"loss": "in-batch", "log_q": False}, "example age": {},
+    "at most 20 a user": {}, "leaky histories": {},
+}  # fmt: skip
+TUNED = {
+    "static user vector": "static user vector", "full softmax": "full softmax",
+    "sampled": "sampled", "sampled, no log Q": "sampled", "in-batch": "in-batch",
+    "in-batch, no log Q": "in-batch", "example age": "full softmax",
+    "at most 20 a user": "full softmax", "leaky histories": "full softmax",
+}  # fmt: skip
+
+
+def draw(seed: int = 0, n: int = DRAWS) -> list[dict]:
+    """Settings from one box: learning rate .001 to .03, L2 1e-8 to 1e-4 (both evenly on a log
+    scale), vectors of 16, 32 or 64. (Why drawn: see `ncf_simulated.draw_settings`.)"""
+    generator, found = torch.Generator().manual_seed(seed), []
+    for _ in range(n):
+        rate, penalty, size = torch.rand(3, generator=generator).tolist()
+        lr, decay = 0.001 * 30**rate, 1e-8 * 1e4**penalty
+        found.append(
+            {
+                "lr": float(f"{lr:.2g}"),
+                "weight_decay": float(f"{decay:.2g}"),
+                "dim": 16 * 2 ** int(3 * size),
+            }
+        )
+    return found
+
+
+def best_of_draws(score: Callable[[dict], float]) -> dict:
+    """Every drawn setting scored: "best", and "tried", the scores in the order drawn."""
+    settings = draw()
+    tried = [score(setting) for setting in settings]
+    return {"best": settings[max(range(len(tried)), key=tried.__getitem__)], "tried": tried}
+
+
+def run_variant(task: Task, variant: str, setting: dict, seed: int, *, test: bool) -> dict:
+    """One of VARIANTS, trained with a drawn setting.
+
+    Args:
+        task: see `Task`.
+        variant: its name, or "no context"; any other is full softmax.
+        setting: see `draw`.
+        seed: of start, order and negatives.
+        test: as `choose_and_test`; otherwise up to its validation alone, as `choose`.
+    """
+    dim = setting["dim"]
+    recipe = Recipe(
+        lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS.get(variant, {})
+    )
+
+    def make() -> nn.Module:
+        if variant != "static user vector":
+            return new_generator(
+                task, dim=dim, hidden=(2 * dim, dim), ages=variant == "example age",
+                context=variant != "no context", seed=seed,
+            )  # fmt: skip
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return StaticUser(task.log.n_users, task.log.n_items, dim)
+
+    per_user = 20 if variant == "at most 20 a user" else None
+    run = choose_and_test if test else choose
+    return run(task, make, recipe, seed, leak=variant == "leaky histories", per_user=per_user)

@@ -7,18 +7,15 @@ only (see `recsys_book.data.kuairand_pure`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_same_shape
 from recsys_book.data.kuairand_pure import KuaiRand
-from recsys_book.data.next_watch import histories_at
+from recsys_book.data.next_watch import histories_at, seconds_since
 from recsys_book.experiments import candidates
 from recsys_book.experiments.watch_time import Fitted, Impressions, Recipe, train_ranker
-from recsys_book.metrics import auc
+from recsys_book.metrics import auc, mispredicted_watch_time
+from recsys_book.train import History
 
 VALIDATION_FROM, TEST_FROM = 10, 12  # days
 HISTORY, N_TABS = 10, 15
@@ -47,18 +44,15 @@ def impressions(data: KuaiRand) -> tuple[Impressions, tuple[int, ...]]:
     )
     sizes = (*data.user_fields.cardinalities, N_TABS + 1, *data.video_fields.cardinalities)
     raw = torch.stack(
-        [_since_last(data, log), _shown_before(data), data.duration[data.video].double()], dim=1
+        [
+            seconds_since(log, user, data.time, otherwise=int(data.time.min())),
+            _shown_before(data),
+            data.duration[data.video].double(),
+        ],
+        dim=1,
     )
     part = Impressions(data.video, history, fields, raw, data.clicked, data.watch_seconds, data.day)
     return part, sizes
-
-
-def _since_last(data: KuaiRand, log) -> Tensor:
-    """`[M]` seconds since the user's last long view before the row's second."""
-    as_items = replace(log, item=torch.arange(len(log)), n_items=len(log), item_vocabulary=None)
-    last = histories_at(as_items, data.user, data.time, 1)[:, 0]
-    times = torch.cat([log.time, data.time.min()[None]])
-    return (data.time - times[last]).double()
 
 
 def _shown_before(data: KuaiRand) -> Tensor:
@@ -74,41 +68,6 @@ def _shown_before(data: KuaiRand) -> Tensor:
 # ---------------------------------------------------------------- judging
 
 
-def mispredicted_watch_time(scores: Tensor, seconds: Tensor, users: Tensor) -> float:
-    """Of all pairs of a watched and an unwatched impression of one user, the share of the watch
-    time that stands in pairs ordered the wrong way round (Covington et al. 2016, section 4.3, where
-    a pair is of one page; here of all that the user was shown in the test).
-
-    Args:
-        scores: `[M]`.
-        seconds: `[M]` watched, 0 for what was not.
-        users: `[M]`.
-
-    Returns:
-        0 is perfect, a half is chance. Equal scores count as wrong.
-
-    Raises:
-        ValueError: other shapes, NaN, no pair at all.
-    """
-    check_same_shape("scores", scores, "seconds", seconds)
-    check_same_shape("scores", scores, "users", users)
-    check_finite("scores", scores)
-    # Scores as whole numbers, so that user and score make one key; equal scores stay equal.
-    rank = torch.unique(scores, return_inverse=True)[1]
-    span = int(rank.max()) + 1
-    watched = seconds > 0
-    others = (users[~watched] * span + rank[~watched]).sort().values
-    own, own_rank = users[watched], rank[watched]
-    start = torch.searchsorted(others, own * span)
-    end = torch.searchsorted(others, (own + 1) * span)
-    below = torch.searchsorted(others, own * span + own_rank)  # unwatched ones that score less
-    time = seconds[watched].double()
-    total = (time * (end - start)).sum()
-    if total == 0:
-        raise ValueError("there is no pair of a watched and an unwatched impression of one user")
-    return float((time * (end - below)).sum() / total)
-
-
 def figures(fitted: Fitted, part: Impressions, users: Tensor) -> dict[str, float]:
     """What a head is judged by: mispredicted watch time, and the AUC of clicks."""
     logits = fitted.logits(part)
@@ -116,6 +75,33 @@ def figures(fitted: Fitted, part: Impressions, users: Tensor) -> dict[str, float
         "mispredicted": mispredicted_watch_time(logits, part.minutes, users),
         "auc": auc(part.clicked.float(), logits),
     }
+
+
+def choose(
+    part: Impressions,
+    users: Tensor,
+    n_items: int,
+    sizes: tuple[int, ...],
+    recipe: Recipe,
+    seed: int,
+) -> History:
+    """Train on what came before the validation days; scores are 1 − mispredicted watch time there.
+
+    Args:
+        part: every row.
+        users: `[M]` whose rows they are.
+        n_items: N.
+        sizes: of the fields.
+        recipe: how.
+        seed: of start and order.
+    """
+    held = (part.day >= VALIDATION_FROM) & (part.day < TEST_FROM)
+    rows, own = part[held], users[held]
+    judge = lambda fitted: 1 - mispredicted_watch_time(fitted.logits(rows), rows.minutes, own)
+    return train_ranker(
+        part[part.day < VALIDATION_FROM], n_items, recipe, seed, sizes=sizes, place=None,
+        validate=judge, patience=2,
+    ).history  # fmt: skip
 
 
 def choose_and_test(
@@ -126,39 +112,12 @@ def choose_and_test(
     recipe: Recipe,
     seed: int,
 ) -> tuple[Fitted, int]:
-    """Epochs by mispredicted watch time on validation, then fitted anew on everything before the
-    test.
+    """Epochs as `choose` finds them, then fitted anew on everything before the test.
 
     Returns:
         the ranker and its number of epochs.
     """
-    more = {"sizes": sizes, "place": None}
-    past = part[part.day < VALIDATION_FROM]
-    held = (part.day >= VALIDATION_FROM) & (part.day < TEST_FROM)
-    judge = _judge(part[held], users[held])
-    first = train_ranker(past, n_items, recipe, seed, validate=judge, patience=2, **more)
-    epochs = first.history.best_epoch + 1
+    epochs = choose(part, users, n_items, sizes, recipe, seed).best_epoch + 1
     past = part[part.day < TEST_FROM]
-    return train_ranker(past, n_items, recipe, seed, epochs=epochs, **more), epochs
-
-
-def validation_score(
-    part: Impressions,
-    users: Tensor,
-    n_items: int,
-    sizes: tuple[int, ...],
-    recipe: Recipe,
-    seed: int,
-) -> float:
-    """The best over epochs of 1 − mispredicted watch time on validation."""
-    past = part[part.day < VALIDATION_FROM]
-    held = (part.day >= VALIDATION_FROM) & (part.day < TEST_FROM)
-    fitted = train_ranker(
-        past, n_items, recipe, seed, sizes=sizes, place=None,
-        validate=_judge(part[held], users[held]), patience=2,
-    )  # fmt: skip
-    return fitted.history.best_score
-
-
-def _judge(held: Impressions, users: Tensor) -> Callable[[Fitted], float]:
-    return lambda fitted: 1 - mispredicted_watch_time(fitted.logits(held), held.minutes, users)
+    more = {"sizes": sizes, "place": None, "epochs": epochs}
+    return train_ranker(past, n_items, recipe, seed, **more), epochs

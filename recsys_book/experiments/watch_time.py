@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from recsys_book.checks import check_finite, check_k, check_same_shape
+from recsys_book.data.next_watch import seconds_since
 from recsys_book.data.quantiles import Quantiles
 from recsys_book.data.simulate import Log
 from recsys_book.data.world import DAYPARTS, DEVICES, SLATE, Context, World
@@ -65,25 +66,16 @@ def impressions(world: World) -> Impressions:
     """A world's log as examples of the ranker."""
     log = world.log
     fields = torch.stack([log.device, log.daypart, log.position], dim=1).long() + 1
+    since = seconds_since(log.clicks(), log.user.long(), log.time.long(), otherwise=0)
     return Impressions(
         item=log.film.long(),
         history=log.histories(HISTORY),
         fields=fields,
-        raw=torch.stack([since_last_watch(log), times_shown_before(log)], dim=1),
+        raw=torch.stack([since, times_shown_before(log)], dim=1),
         clicked=log.clicked,
         minutes=log.watch_seconds.float() / MINUTE,
         day=log.day,
     )
-
-
-def since_last_watch(log: Log) -> Tensor:
-    """`[M]` seconds since the user's last click before the list; the whole time so far without."""
-    clicked = log.clicked
-    time = torch.cat([log.time[clicked].double(), torch.zeros(1, dtype=torch.float64)])
-    place = log._clicks_before_first(log.user, log.time) - 1
-    first = log._clicks_before_first(log.user)
-    last = torch.where(place >= first, time[place.clamp(min=0)], 0.0)
-    return log.time.double() - last
 
 
 def times_shown_before(log: Log) -> Tensor:
@@ -287,10 +279,8 @@ def requests(world: World, n_users: int = 300, n_films: int = 150, seed: int = 0
     shown = torch.zeros(world.n_users * world.n_films)
     key = log.user.long() * world.n_films + log.film.long()
     shown.index_add_(0, key, torch.ones(len(key)))
-    last = torch.zeros(world.n_users, dtype=torch.float64)  # second of each user's last click
-    clicked = log.clicked
-    last.scatter_reduce_(0, log.user[clicked].long(), log.time[clicked].double(), "amax")
-    since = world.days * 86_400 - last[users]  # the request comes when the log has ended
+    end = torch.full((n_users,), world.days * 86_400)  # the request comes when the log has ended
+    since = seconds_since(log.clicks(), users, end, otherwise=0)
     raw = torch.stack(
         [
             since[:, None].expand(films.shape),

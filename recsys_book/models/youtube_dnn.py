@@ -99,10 +99,10 @@ class CandidateGenerator(nn.Module):
         _check_rows(len(history), context=context, age=age)
         if context is not None:
             parts.append(self.context(context).flatten(1))  # [B, F · context_dim]
-        if self.oldest is not None:
-            parts.append(self._scaled(age, history).to(x.dtype)[:, None])  # [B, 1]
-        elif age is not None:
+        if self.oldest is None:
             _check_given("age", age, False)
+        else:
+            parts.append(self._scaled(age, history).to(x.dtype)[:, None])  # [B, 1]
         return self.tower(torch.cat(parts, dim=1))
 
     def item_vectors(self) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 
 from recsys_book.data import load
 from recsys_book.experiments import candidates, kuairand
+from recsys_book.experiments.candidates import DRAWS, TUNED, VARIANTS, best_of_draws
 from recsys_book.experiments.watch_time import HEADS, Fitted, calibration
 from recsys_book.experiments.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import auc
@@ -22,38 +23,8 @@ from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 
 NAME = "youtube"
-SEEDS, DRAWS = (0, 1, 2), 12
+SEEDS = (0, 1, 2)
 SETS = ("kuairand-pure", "ml-latest-small")
-#: Variant → what it changes; those in TUNED have a setting of their own.
-VARIANTS = {
-    "static user vector": {}, "full softmax": {}, "sampled": {"loss": "sampled"},
-    "sampled, no log Q": {"loss": "sampled", "log_q": False}, "in-batch": {"loss": "in-batch"},
-    "in-batch, no log Q": {"loss": "in-batch", "log_q": False}, "example age": {},
-    "at most 20 a user": {}, "leaky histories": {},
-}  # fmt: skip
-TUNED = {
-    "static user vector": "static user vector", "full softmax": "full softmax",
-    "sampled": "sampled", "sampled, no log Q": "sampled", "in-batch": "in-batch",
-    "in-batch, no log Q": "in-batch", "example age": "full softmax",
-    "at most 20 a user": "full softmax", "leaky histories": "full softmax",
-}  # fmt: skip
-
-
-def draw(seed: int = 0, n: int = DRAWS) -> list[dict]:
-    """Settings from one box: learning rate .001 to .03, L2 1e-8 to 1e-4 (both evenly on a log
-    scale), vectors of 16, 32 or 64."""
-    generator, found = torch.Generator().manual_seed(seed), []
-    for _ in range(n):
-        rate, penalty, size = torch.rand(3, generator=generator).tolist()
-        lr, decay = 0.001 * 30**rate, 1e-8 * 1e4**penalty
-        found.append(
-            {
-                "lr": float(f"{lr:.2g}"),
-                "weight_decay": float(f"{decay:.2g}"),
-                "dim": 16 * 2 ** int(3 * size),
-            }
-        )
-    return found
 
 
 def film_task() -> candidates.Task:
@@ -92,39 +63,19 @@ class Work:
         """A variant's setting on a data set."""
 
         def make() -> dict:
-            tried = []
-            for setting in draw():
-                found = self.run_first(name, variant, setting, 0, test=False)
-                tried.append(found["validation"])
-            best = max(range(DRAWS), key=lambda i: tried[i])
-            return {"best": draw()[best], "tried": tried}
+            task = self.task(name)
+            run = lambda setting: candidates.run_variant(task, variant, setting, 0, test=False)
+            return best_of_draws(lambda setting: run(setting)["validation"])
 
         return self.cells.get(f"choose {name} {variant}", make)["best"]
-
-    def run_first(self, name: str, variant: str, setting: dict, seed: int, *, test: bool) -> dict:
-        """One training; with test=False up to its validation alone."""
-        task, dim = self.task(name), setting["dim"]
-        recipe = candidates.Recipe(
-            lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS[variant]
-        )
-        if variant == "static user vector":
-            make = lambda: seeded_static(task, dim, seed)
-        else:
-            ages = variant == "example age"
-            make = lambda: candidates.new_generator(
-                task, dim=dim, hidden=(2 * dim, dim), ages=ages, seed=seed
-            )
-        how = {"leak": variant == "leaky histories"}
-        how["per_user"] = 20 if variant == "at most 20 a user" else None
-        choose = candidates.choose_and_test if test else candidates.choose
-        return choose(task, make, recipe, seed, **how)
 
     def first(self, name: str, variant: str, seed: int) -> dict:
         """A variant, chosen, refitted and tested."""
 
         def make() -> dict:
             setting = self.choose_first(name, TUNED[variant])
-            found = self.run_first(name, variant, setting, seed, test=True)
+            task = self.task(name)
+            found = candidates.run_variant(task, variant, setting, seed, test=True)
             return {key: found[key] for key in ("recall", "epochs", "validation")}
 
         return self.cells.get(f"first {name} {variant} {seed}", make)
@@ -152,14 +103,13 @@ class Work:
 
         def make() -> dict:
             data, part, sizes = self.data()
-            tried = []
-            for setting in draw():
+
+            def score(setting: dict) -> float:
                 recipe = RankerRecipe(head, epochs=6, **setting)
-                tried.append(
-                    kuairand.validation_score(part, data.user, data.n_videos, sizes, recipe, 0)
-                )
-            best = max(range(DRAWS), key=lambda i: tried[i])
-            return {"best": draw()[best], "tried": tried}
+                args = part, data.user, data.n_videos, sizes, recipe
+                return kuairand.choose(*args, seed=0).best_score
+
+            return best_of_draws(score)
 
         return self.cells.get(f"choose {head}", make)["best"]
 
@@ -192,13 +142,6 @@ class Work:
             return found
 
         return self.cells.get(f"second {seed}", make)
-
-
-def seeded_static(task: candidates.Task, dim: int, seed: int) -> candidates.StaticUser:
-    """Its start decided by the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return candidates.StaticUser(task.log.n_users, task.log.n_items, dim)
 
 
 def plan() -> dict[tuple, list[tuple]]:

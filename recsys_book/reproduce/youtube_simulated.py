@@ -14,12 +14,12 @@ import torch
 from recsys_book.data import simulate
 from recsys_book.data.world import World
 from recsys_book.experiments import candidates, watch_time
-from recsys_book.experiments.kuairand import mispredicted_watch_time
+from recsys_book.experiments.candidates import DRAWS, TUNED, VARIANTS, best_of_draws
 from recsys_book.experiments.watch_time import HEADS
 from recsys_book.experiments.watch_time import Recipe as RankerRecipe
+from recsys_book.metrics import mispredicted_watch_time
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
-from recsys_book.reproduce.youtube import DRAWS, TUNED, VARIANTS, draw, seeded_static
 
 NAME = "youtube_simulated"
 SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
@@ -39,25 +39,6 @@ def make_task(world: World, length: int = LENGTH) -> candidates.Task:
         log.clicks(), VALIDATION_FROM * DAY, TEST_FROM * DAY, length=length, context=context,
         cardinalities=watch_time.SIZES[:2],
     )  # fmt: skip
-
-
-def run_first(task: candidates.Task, variant: str, setting: dict, seed: int, *, test: bool) -> dict:
-    """One training of the first stage; with test=False up to its validation alone."""
-    dim = setting["dim"]
-    recipe = candidates.Recipe(
-        lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS.get(variant, {})
-    )
-    if variant == "static user vector":
-        make = lambda: seeded_static(task, dim, seed)
-    else:
-        make = lambda: candidates.new_generator(
-            task, dim=dim, hidden=(2 * dim, dim), ages=variant == "example age",
-            context=variant != "no context", seed=seed,
-        )  # fmt: skip
-    how = {"leak": variant == "leaky histories"}
-    how["per_user"] = 20 if variant == "at most 20 a user" else None
-    choose = candidates.choose_and_test if test else candidates.choose
-    return choose(task, make, recipe, seed, **how)
 
 
 def fresh_recall(world: World, task: candidates.Task, model) -> dict:
@@ -80,11 +61,8 @@ class Work:
 
         def make() -> dict:
             task = make_task(simulate(seed=TUNING_WORLD))
-            tried = [
-                run_first(task, variant, setting, 0, test=False)["validation"] for setting in draw()
-            ]
-            best = max(range(DRAWS), key=lambda i: tried[i])
-            return {"best": draw()[best], "tried": tried}
+            run = lambda setting: candidates.run_variant(task, variant, setting, 0, test=False)
+            return best_of_draws(lambda setting: run(setting)["validation"])
 
         return self.cells.get(f"choose {variant}", make)["best"]
 
@@ -95,7 +73,7 @@ class Work:
             world = simulate(seed=seed)
             task = make_task(world, SHORT if variant == "last 5 watches" else LENGTH)
             setting = self.choose_first((TUNED | MORE)[variant])
-            found = run_first(task, variant, setting, seed, test=True)
+            found = candidates.run_variant(task, variant, setting, seed, test=True)
             kept = {key: found[key] for key in ("recall", "epochs", "validation")}
             return kept | {"fresh": fresh_recall(world, task, found["model"])}
 
@@ -117,12 +95,8 @@ class Work:
         """A head's setting."""
 
         def make() -> dict:
-            tried = [
-                second_validation(simulate(seed=TUNING_WORLD), recipe_of(head, setting), 0)[1]
-                for setting in draw()
-            ]
-            best = max(range(DRAWS), key=lambda i: tried[i])
-            return {"best": draw()[best], "tried": tried}
+            world = simulate(seed=TUNING_WORLD)
+            return best_of_draws(lambda s: second_validation(world, recipe_of(head, s), 0)[1])
 
         return self.cells.get(f"choose head {head}", make)["best"]
 

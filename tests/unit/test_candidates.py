@@ -141,3 +141,26 @@ def test_scores_that_are_none_are_refused(task):
 def test_sampled_and_in_batch_are_compared_at_equal_negatives():
     recipe = lab.Recipe()
     assert recipe.n_negatives == recipe.batch_size - 1
+
+
+@pytest.mark.parametrize("variant", [*lab.VARIANTS, "no context"])
+def test_every_variant_runs_and_is_what_it_says(task, variant, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(lab, "choose", lambda *a, **how: seen.update(args=a, **how) or {})
+    lab.run_variant(task, variant, {"lr": 0.01, "weight_decay": 0.0, "dim": 8}, 0, test=False)
+    _, make, recipe, _ = seen["args"]
+    assert recipe.log_q == ("no log Q" not in variant)
+    kinds = {"sampled": "sampled", "in-batch": "in-batch"}
+    assert recipe.loss == kinds.get(variant.split(",")[0], "full")
+    assert isinstance(make(), lab.StaticUser) == (variant == "static user vector")
+    assert seen["leak"] == (variant == "leaky histories")
+    assert seen["per_user"] == (20 if variant == "at most 20 a user" else None)
+
+
+def test_the_best_draw_is_taken():
+    found = lab.best_of_draws(lambda setting: -abs(setting["lr"] - 0.01))
+    assert (
+        len(found["tried"]) == lab.DRAWS
+        and found["best"] == lab.draw()[found["tried"].index(max(found["tried"]))]
+    )
+    assert set(lab.TUNED) == set(lab.VARIANTS) >= set(lab.TUNED.values())

@@ -35,15 +35,12 @@ CONTENTS = {
 def folder(tmp_path, monkeypatch):
     """Where the made-up copy goes, with checks that know it."""
     for file in kuairand_pure.FILES:
-        object.__setattr__(file, "was", file.known)
-        object.__setattr__(file, "known", file.digest(CONTENTS[file.name].encode()))
+        monkeypatch.setattr(file, "known", file.digest(CONTENTS[file.name].encode()))
     monkeypatch.setenv(fetch.MIRROR_VARIABLE, str(tmp_path))
     monkeypatch.setattr(fetch.pooch, "os_cache", lambda name: tmp_path / "cache")
     made = tmp_path / "kuairand-pure"
     made.mkdir()
-    yield made
-    for file in kuairand_pure.FILES:
-        object.__setattr__(file, "known", file.was)
+    return made
 
 
 def write(folder, contents=CONTENTS):

@@ -9,8 +9,8 @@ from recsys_book.data import Interactions
 from recsys_book.data.next_watch import (
     any_watch,
     histories_at,
-    latest_histories,
     next_watch,
+    seconds_since,
     some_of_each,
 )
 from recsys_book.data.simulate import simulate
@@ -83,10 +83,11 @@ def test_an_equal_number_of_each_user():
     assert (count[:20] / 400 - 0.25).abs().max() < 0.09
 
 
-def test_latest_histories():
+def test_seconds_since_the_last_watch():
     log = make_log([(0, 1, 5), (2, 7, 1), (0, 2, 3), (0, 4, 9)])
-    latest = latest_histories(log, 2)
-    assert latest.tolist() == [[4, 1], [N, N], [7, N], [N, N], [N, N]]
+    users, times = torch.tensor([0, 0, 0, 1, 2]), torch.tensor([9, 10, 3, 10, 7])
+    found = seconds_since(log, users, times, otherwise=-2)
+    assert found.tolist() == [4, 1, 5, 12, 6]  # of the same second: not before
 
 
 @given(rows, st.integers(-2, 15), st.integers(1, 4))

@@ -8,6 +8,7 @@ from scipy.stats import percentileofscore
 from recsys_book.data import simulate
 from recsys_book.data.quantiles import Quantiles
 from recsys_book.experiments import watch_time as lab
+from recsys_book.metrics import mispredicted_watch_time
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +187,6 @@ def test_calibration_is_means_by_tenths():
 
 
 def test_mispredicted_watch_time_is_what_counting_pairs_says():
-    from recsys_book.experiments.kuairand import mispredicted_watch_time
-
     generator = torch.Generator().manual_seed(0)
     users = torch.randint(4, (60,), generator=generator)
     scores = torch.randn(60, generator=generator).mul(2).round()  # ties

@@ -158,6 +158,13 @@ def served(fields: Tensor, recipe: Recipe, place: int | None = PLACE) -> Tensor:
     return fields
 
 
+def thinned(part: Impressions, share: float, generator: torch.Generator) -> Impressions:
+    """All that was watched, and a share of the rest. A click watched for no time is of the rest: so
+    the loss takes it, and `predict_watch_time` mends the odds by one rate."""
+    watched = part.clicked & (part.minutes > 0)
+    return part[watched | (torch.rand(len(part), generator=generator) < share)]
+
+
 def train_ranker(
     part: Impressions,
     n_items: int,
@@ -189,9 +196,7 @@ def train_ranker(
         model = WatchTimeRanker(
             n_items, part.raw.shape[1], sizes, dim=recipe.dim, hidden=recipe.hidden, init_std=0.1
         )
-        watched = part.clicked & (part.minutes > 0)
-        drop = (torch.rand(len(part)) >= recipe.kept) & ~watched
-    part = part[~drop]
+    part = thinned(part, recipe.kept, torch.Generator().manual_seed(seed))
     continuous = quantiles(part.raw)
     fields = part.fields if recipe.position else served(part.fields, recipe, place)
     epochs = recipe.epochs if epochs is None else epochs

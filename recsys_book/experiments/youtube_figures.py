@@ -179,7 +179,7 @@ def effort_frames(record: dict, key: str) -> Frames:
         record: "youtube_serving".
         key: size and metric, such as "100000 dot product".
     """
-    rows, exact = record["figures"]["indexes"][key], None
+    rows = record["figures"]["indexes"][key]
     exact = rows["exact"]["curve"][0]["median"]
     curve = rows["hnsw"]["curve"]
     recall, ms = [r["recall"] for r in curve], [r["median"] for r in curve]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from recsys_book.data import simulate
 from recsys_book.experiments import watch_time
@@ -113,4 +112,3 @@ def test_two_lists_tell_minutes_and_bait():
     frames = figures.two_lists_frames(world, asked, scores, [0, 3])
     best = float(asked.minutes[3].topk(8).values.sum())
     assert f"weighted by watch time: {best:.1f} expected minutes" in frames.alts[1]
-    assert torch.equal(scores["click"], asked.clicks.flatten())

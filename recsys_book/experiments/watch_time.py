@@ -104,7 +104,7 @@ class Recipe:
             (squared error of the minutes).
         position: whether the place in the list is an input in training.
         kept: share of the impressions that nobody watched that is kept.
-        dim, hidden: of the network.
+        dim, hidden, init_std: of the network.
         lr, weight_decay, batch_size, decay, epochs: of the training.
     """
 
@@ -113,6 +113,7 @@ class Recipe:
     kept: float = 1.0
     dim: int = 16
     hidden: tuple[int, ...] = (32,)
+    init_std: float = 0.1
     lr: float = 0.01
     weight_decay: float = 1e-6
     batch_size: int = 2_048
@@ -194,8 +195,9 @@ def train_ranker(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = WatchTimeRanker(
-            n_items, part.raw.shape[1], sizes, dim=recipe.dim, hidden=recipe.hidden, init_std=0.1
-        )
+            n_items, part.raw.shape[1], sizes, dim=recipe.dim, hidden=recipe.hidden,
+            init_std=recipe.init_std,
+        )  # fmt: skip
     part = thinned(part, recipe.kept, torch.Generator().manual_seed(seed))
     continuous = quantiles(part.raw)
     fields = part.fields if recipe.position else served(part.fields, recipe, place)

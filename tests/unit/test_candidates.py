@@ -147,7 +147,9 @@ def test_sampled_and_in_batch_are_compared_at_equal_negatives():
 def test_every_variant_runs_and_is_what_it_says(task, variant, monkeypatch):
     seen = {}
     monkeypatch.setattr(lab, "choose", lambda *a, **how: seen.update(args=a, **how) or {})
-    lab.run_variant(task, variant, {"lr": 0.01, "weight_decay": 0.0, "dim": 8}, 0, test=False)
+    lab.run_variant(
+        task, variant, {"lr": 0.01, "weight_decay": 0.0, "dim": 8, "init_std": 0.1}, 0, test=False
+    )
     _, make, recipe, _ = seen["args"]
     assert recipe.log_q == ("no log Q" not in variant)
     kinds = {"sampled": "sampled", "in-batch": "in-batch"}
@@ -163,4 +165,21 @@ def test_the_best_draw_is_taken():
         len(found["tried"]) == lab.DRAWS
         and found["best"] == lab.draw()[found["tried"].index(max(found["tried"]))]
     )
+    assert lab.best_of_draws(lambda setting: 0.0, n=3)["tried"] == [0.0] * 3
     assert set(lab.TUNED) == set(lab.VARIANTS) >= set(lab.TUNED.values())
+
+
+def test_a_loss_without_log_q_is_tuned_on_its_own():
+    assert all(lab.TUNED[name] == name for name in lab.VARIANTS if "log Q" in name)
+
+
+def test_draws_lie_in_their_box_and_fill_it():
+    drawn = lab.draw()
+    box = {"lr": (0.002, 0.03), "weight_decay": (1e-8, 1e-4), "init_std": (0.01, 0.3)}
+    for name, (low, high) in box.items():
+        values = [setting[name] for setting in drawn]
+        middle = (low * high) ** 0.5
+        assert low <= min(values) < middle < max(values) <= high
+        assert sum(value < middle for value in values) == len(drawn) / 2  # Sobol: half of each knob
+    assert {setting["dim"] for setting in drawn} == {16, 32, 64}
+    assert lab.draw(5) == drawn[:5]

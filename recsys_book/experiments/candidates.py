@@ -399,6 +399,42 @@ def refit_and_test(
     return {"recall": found, "epochs": epochs, "model": model}
 
 
+def random_split(
+    task: Task, make: Callable[[], nn.Module], recipe: Recipe, seed: int, epochs: int
+) -> dict:
+    """What a split at random would have reported: watches are held out whenever they happened, and
+    the others of their user, earlier and later, are their histories and what is trained on.
+
+    Args:
+        task: whose log; as many watches are held out as its test has.
+        make, recipe, epochs: as `refit_and_test`.
+        seed: of the draw, and of the training.
+
+    Returns:
+        "recall" {K: figure}.
+    """
+    log, n_items = task.log, task.log.n_items
+    key = log.keys()
+    _, place, times = key.unique(return_inverse=True, return_counts=True)
+    others = torch.bincount(log.item, minlength=n_items)[log.item] > 1
+    rows = ((times[place] == 1) & others).nonzero().squeeze(1)  # watched once, and by others too
+    generator = torch.Generator().manual_seed(seed)
+    held = torch.zeros(len(log), dtype=torch.bool)
+    held[rows[torch.randperm(len(rows), generator=generator)[: len(task.test)]]] = True
+    kept = (~held).nonzero().squeeze(1)
+    past = any_watch(log[kept], task.length)
+    past = replace(past, row=kept[past.row])
+    examples = any_watch(log, task.length)
+    examples = examples[held[examples.row]]
+    hidden = torch.isin(examples.user[:, None] * n_items + examples.history, key[held])
+    hidden &= examples.history != n_items  # padding of one user is a key of the next
+    examples = replace(examples, history=examples.history.masked_fill(hidden, n_items))
+    model = make()
+    train(model, task, past, recipe, seed, epochs=epochs)
+    ever = int(log.time.max()) + 1
+    return {"recall": recalls(scorer(model, task), task, examples, ever)}
+
+
 # ---------------------------------------------------------------- what the recorded runs compare
 
 DRAWS = 12
@@ -454,6 +490,19 @@ def run_variant(task: Task, variant: str, setting: dict, seed: int, *, test: boo
         seed: of start, order and negatives.
         test: as `choose_and_test`; otherwise up to its validation alone, as `choose`.
     """
+    make, recipe = _made(task, variant, setting, seed)
+    per_user = 20 if variant == "at most 20 a user" else None
+    run = choose_and_test if test else choose
+    return run(task, make, recipe, seed, leak=variant == "leaky histories", per_user=per_user)
+
+
+def run_random_split(task: Task, setting: dict, seed: int, epochs: int) -> dict:
+    """Full softmax under a drawn setting, see `random_split`."""
+    return random_split(task, *_made(task, "leaky histories", setting, seed), seed, epochs)
+
+
+def _made(task: Task, variant: str, setting: dict, seed: int) -> tuple[Callable, Recipe]:
+    """How to make a variant's model, and its recipe."""
     dim, start = setting["dim"], setting["init_std"]
     recipe = Recipe(
         lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS.get(variant, {})
@@ -469,6 +518,4 @@ def run_variant(task: Task, variant: str, setting: dict, seed: int, *, test: boo
             torch.manual_seed(seed)
             return StaticUser(task.log.n_users, task.log.n_items, dim, start)
 
-    per_user = 20 if variant == "at most 20 a user" else None
-    run = choose_and_test if test else choose
-    return run(task, make, recipe, seed, leak=variant == "leaky histories", per_user=per_user)
+    return make, recipe

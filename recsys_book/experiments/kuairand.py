@@ -7,10 +7,11 @@ only (see `recsys_book.data.kuairand_pure`).
 
 from __future__ import annotations
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from recsys_book.data.kuairand_pure import KuaiRand
+from recsys_book.data.kuairand_pure import POSITIVES, KuaiRand
 from recsys_book.data.next_watch import histories_at, seconds_since
 from recsys_book.experiments import candidates
 from recsys_book.experiments.watch_time import Fitted, Impressions, Recipe, train_ranker
@@ -53,6 +54,20 @@ def impressions(data: KuaiRand) -> tuple[Impressions, tuple[int, ...]]:
     )
     part = Impressions(data.video, history, fields, raw, data.clicked, data.watch_seconds, data.day)
     return part, sizes
+
+
+def label_table(data: KuaiRand) -> pd.DataFrame:
+    """What each choice of "a watch" leaves of the log: rows, users who have ten, seconds played."""
+    rows = {}
+    for positive in POSITIVES:
+        log = data.watches(positive)
+        rows[positive] = {
+            "rows": f"{len(log):,}",
+            "share of rows": f"{len(log) / len(data):.1%}",
+            "users with ten": f"{int((log.user_counts() >= 10).sum()):,}",
+            "seconds played, median": f"{float(log.weight.median()):.0f}",
+        }
+    return pd.DataFrame(rows).T
 
 
 def _shown_before(data: KuaiRand) -> Tensor:

@@ -8,7 +8,7 @@ any film in any context.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -76,6 +76,11 @@ def impressions(world: World) -> Impressions:
         minutes=log.watch_seconds.float() / MINUTE,
         day=log.day,
     )
+
+
+def without_place(part: Impressions) -> Impressions:
+    """The same examples, told device and time of day alone."""
+    return replace(part, fields=part.fields[:, :PLACE])
 
 
 def times_shown_before(log: Log) -> Tensor:

@@ -8,12 +8,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.functional import normalize
 
+from recsys_book import maps
 from recsys_book.claims import Interval, paired_interval, t_interval
-from recsys_book.data.world import World
-from recsys_book.experiments.watch_time import Requests
+from recsys_book.data.interactions import Interactions
+from recsys_book.data.world import DAYPARTS, DEVICES, GENRES, World
+from recsys_book.experiments.embedding_figures import explorer
+from recsys_book.experiments.watch_time import Fitted, Requests
+from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.plots import PALETTE, Picture, show, to_png
-from recsys_book.widgets import Frames
+from recsys_book.widgets import EmbeddingExplorer, Frames, HistoryEditor
 
 HEAD_NAMES = {
     "click": "click model",
@@ -169,6 +174,79 @@ def two_lists_frames(
     )
 
 
+# ---------------------------------------------------------------- the map, the model in the page
+
+
+def users_and_films_explorer(
+    world: World,
+    log: Interactions,
+    histories: torch.Tensor,
+    films: Sequence[torch.Tensor],
+    people: Sequence[torch.Tensor],
+) -> EmbeddingExplorer:
+    """Films and people in one space, epoch by epoch; neighbours are asked for by dot product, as
+    serving does, or by cosine.
+
+    Args:
+        world: whose films.
+        log: what the vectors were trained on.
+        histories: `[P, L]` of the people shown, padded with N.
+        films: vectors `[N, D]` of every epoch.
+        people: vectors `[P, D]` of every epoch.
+    """
+    genre = [GENRES[g] for g in world.film.genre]
+    clicks = log.item_counts().tolist()
+    details = [f"{kind}, {n:,} clicks" for kind, n in zip(genre, clicks, strict=True)]
+    names, stories = [], []
+    for i, row in enumerate(histories.tolist()):
+        watched = [film for film in row if film < world.n_films]
+        liked = pd.Series([genre[film] for film in watched]).value_counts().index[:2]
+        names.append(f"Person {i}")
+        stories.append(f"watches {' and '.join(liked) or 'nothing yet'}, {len(watched)} films told")
+    together = [torch.cat(pair) for pair in zip(films, people, strict=True)]
+    return explorer(
+        together, list(range(1, len(films) + 1)), None, [*map(str, world.titles), *names],
+        [*details, *stories], {"genre": [*genre, *["a person"] * len(names)]},
+        title="Films and people of the simulated service in one space, epoch by epoch",
+        measures=("dot product", "cosine distance"), noun="film or person",
+    )  # fmt: skip
+
+
+def history_editor(
+    world: World,
+    log: Interactions,
+    generator: CandidateGenerator,
+    ranker: Fitted,
+    history: Sequence[int],
+    n_candidates: int = 100,
+) -> HistoryEditor:
+    """The widget: both trained networks in the page.
+
+    Args:
+        world: whose films.
+        log: for the number of clicks.
+        generator: first stage; its context is device and time of day.
+        ranker: second stage, of the same two fields (see `watch_time.without_place`).
+        history: films to begin with.
+        n_candidates: handed over by the first stage.
+    """
+    genre = [GENRES[g] for g in world.film.genre]
+    bait = world.truth.clickbait
+    details = [
+        f"{kind}, {n:,} clicks{', clickbait' if lure else ''}"
+        for kind, n, lure in zip(genre, log.item_counts().tolist(), bait, strict=True)
+    ]
+    (flat,) = maps.epoch_maps([normalize(generator.item_vectors().detach())])
+    hour = 3_600.0
+    continuous = ranker.quantiles(torch.tensor([[12 * hour, 0.0]]))[0]  # last watch, times shown
+    return HistoryEditor.from_models(
+        generator, ranker.model, flat, [str(title) for title in world.titles],
+        title="Watch something: both networks, in this page", kinds=genre, details=details,
+        contexts={"device": DEVICES, "time of day": DAYPARTS}, continuous=continuous.tolist(),
+        history=history, n_candidates=n_candidates,
+    )  # fmt: skip
+
+
 # ---------------------------------------------------------------- serving
 
 
@@ -223,6 +301,17 @@ def serving_table(record: dict, target: float = 0.95) -> pd.DataFrame:
         row["build, s"] = round(kinds["hnsw"]["build_seconds"], 1)
         rows[f"{int(key.split()[0]):,}, {key.split(maxsplit=1)[1]}"] = row
     return pd.DataFrame(rows).T
+
+
+def request_table(record: dict, n: int = 100_000) -> pd.DataFrame:
+    """Milliseconds of a request on one core, at one size of the catalogue: part by part (medians),
+    and the whole (median and 99th percentile)."""
+    row = record["figures"]["stages"][str(n)]
+    values = {name: {"median": ms} for name, ms in row["parts"].items()}
+    values |= {"all of it": row["two stages"], "one ranker over everything": row["one ranker"]}
+    table = pd.DataFrame(values).T[["median", "p99"]].round(2)
+    table.columns = ["median, ms", "99th percentile, ms"]
+    return table.astype(object).where(table.notna(), "")
 
 
 def stages_figure(record: dict) -> Picture:

@@ -89,6 +89,16 @@ class Work:
 
         return self.cells.get(f"first {name} {variant} {seed}", make)
 
+    def random_split(self, name: str, seed: int) -> dict:
+        """What a split at random would have reported."""
+
+        def make() -> dict:
+            epochs = self.first(name, "leaky histories", seed)["epochs"]
+            setting = self.choose_first(name, "full softmax")
+            return candidates.run_random_split(self.task(name), setting, seed, epochs)
+
+        return self.cells.get(f"random split {name} {seed}", make)
+
     def popular(self, name: str) -> dict:
         """Popularity, and what the task is."""
 
@@ -165,6 +175,8 @@ def plan() -> dict[tuple, list[tuple]]:
         for variant in variants:
             for seed in SEEDS:
                 pieces["first", name, variant, seed] = [("choose_first", name, TUNED[variant])]
+        for seed in SEEDS:
+            pieces["random_split", name, seed] = [("first", name, "leaky histories", seed)]
     return pieces | {
         ("second", seed): [("choose_second", head) for head in HEADS] for seed in SEEDS
     }
@@ -194,16 +206,19 @@ def main() -> None:
             for name, variants in SETS.items()
         },
         "heads": {head: work.choose_second(head) for head in HEADS},
+        "labels": kuairand.label_table(load("kuairand-pure")).to_dict("index"),
         "popularity": {name: work.popular(name) for name in SETS},
         "first": {
             name: {v: [work.first(name, v, seed) for seed in SEEDS] for v in variants}
             for name, variants in SETS.items()
         },
+        "random_split": {name: [work.random_split(name, seed) for seed in SEEDS] for name in SETS},
         "second": [work.second(seed) for seed in SEEDS],
         "recipe": asdict(candidates.Recipe()),
     }
     for name, rows in figures["first"].items():
         print(name, figures["popularity"][name])
+        print("  random split", [row["recall"] for row in figures["random_split"][name]])
         for variant, runs in rows.items():
             print(f"  {variant:22}", [run["recall"] for run in runs])
     for row in figures["second"]:

@@ -79,6 +79,19 @@ class Work:
 
         return self.cells.get(f"first {variant} {seed}", make)
 
+    def random_split(self, seed: int) -> dict:
+        """What a split at random would have reported, in one world."""
+
+        def make() -> dict:
+            task, epochs = (
+                make_task(simulate(seed=seed)),
+                self.first("leaky histories", seed)["epochs"],
+            )
+            setting = self.choose_first("full softmax")
+            return candidates.run_random_split(task, setting, seed, epochs)
+
+        return self.cells.get(f"random split {seed}", make)
+
     def popular(self, seed: int) -> dict:
         """Popularity in one world."""
 
@@ -141,6 +154,8 @@ def plan() -> dict[tuple, list[tuple]]:
     pieces |= {("popular", seed): [] for seed in SEEDS}
     for variant, tuned in (TUNED | MORE).items():
         pieces |= {("first", variant, seed): [("choose_first", tuned)] for seed in SEEDS}
+    for seed in SEEDS:
+        pieces["random_split", seed] = [("first", "leaky histories", seed)]
     for head in HEADS:
         for position in (False, True):
             for seed in SEEDS:
@@ -169,6 +184,7 @@ def main() -> None:
         "heads": {head: work.choose_second(head) for head in HEADS},
         "popularity": [work.popular(seed) for seed in SEEDS],
         "first": {v: [work.first(v, seed) for seed in SEEDS] for v in TUNED | MORE},
+        "random_split": [work.random_split(seed) for seed in SEEDS],
         "second": {
             head: {
                 "with position" if position else "without": [
@@ -181,6 +197,7 @@ def main() -> None:
     }
     for variant, runs in figures["first"].items():
         print(f"{variant:22}", [round(run["recall"]["50"], 3) for run in runs])
+    print("random split", [row["recall"] for row in figures["random_split"]])
     for head, rows in figures["second"].items():
         for how, runs in rows.items():
             print(head, how, [round(run["spearman"], 3) for run in runs])

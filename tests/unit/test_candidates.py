@@ -183,3 +183,23 @@ def test_draws_lie_in_their_box_and_fill_it():
         assert sum(value < middle for value in values) == len(drawn) / 2  # Sobol: half of each knob
     assert {setting["dim"] for setting in drawn} == {16, 32, 64}
     assert lab.draw(5) == drawn[:5]
+
+
+def test_a_random_split_trains_on_the_future_and_hides_what_it_holds_out(task, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(lab, "train", lambda model, task, past, *a, **k: seen.update(past=past))
+    monkeypatch.setattr(
+        lab, "recalls", lambda s, t, held, before: seen.update(held=held) or {50: 1}
+    )
+    make = lambda: lab.new_generator(task, dim=4, hidden=(4,))
+    lab.random_split(task, make, lab.Recipe(), 0, 1)
+    past, held, log = seen["past"], seen["held"], task.log
+    assert len(held) == len(task.test) and len(past) + len(held) == len(log)
+    assert set(past.row.tolist()).isdisjoint(held.row.tolist())
+    assert torch.equal(log.item[past.row], past.item) and torch.equal(log.item[held.row], held.item)
+    hidden = set((held.user * log.n_items + held.item).tolist())
+    for part in (past, held):
+        keys = part.user[:, None] * log.n_items + part.history
+        assert hidden.isdisjoint(keys[part.history != log.n_items].tolist())
+    later = log.time[past.row].max() > log.time[held.row].min()
+    assert later and float((held.time < task.test_from).double().mean()) > 0.3

@@ -480,7 +480,10 @@ def best_of_draws(score: Callable[[dict], float], n: int = DRAWS) -> dict:
     return {"best": settings[max(range(len(tried)), key=tried.__getitem__)], "tried": tried}
 
 
-def run_variant(task: Task, variant: str, setting: dict, seed: int, *, test: bool) -> dict:
+def run_variant(
+    task: Task, variant: str, setting: dict, seed: int, *, test: bool, epochs: int = 15,
+    patience: int = 4,
+) -> dict:  # fmt: skip
     """One of VARIANTS, trained with a drawn setting.
 
     Args:
@@ -489,11 +492,15 @@ def run_variant(task: Task, variant: str, setting: dict, seed: int, *, test: boo
         setting: see `draw`.
         seed: of start, order and negatives.
         test: as `choose_and_test`; otherwise up to its validation alone, as `choose`.
+        epochs: at most.
+        patience: see `fit`.
     """
     make, recipe = _made(task, variant, setting, seed)
+    recipe = replace(recipe, epochs=epochs)
     per_user = 20 if variant == "at most 20 a user" else None
     run = choose_and_test if test else choose
-    return run(task, make, recipe, seed, leak=variant == "leaky histories", per_user=per_user)
+    leak = variant == "leaky histories"
+    return run(task, make, recipe, seed, patience=patience, leak=leak, per_user=per_user)
 
 
 def run_random_split(task: Task, setting: dict, seed: int, epochs: int) -> dict:

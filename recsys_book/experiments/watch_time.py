@@ -29,6 +29,11 @@ HEADS = ("click", "watch time", "regression")
 #: Device, time of day, place in the list; 0 of each is "unseen".
 SIZES = (len(DEVICES) + 1, len(DAYPARTS) + 1, SLATE + 1)
 PLACE = 2  # the field that is the place in the list
+#: It is not told; it is one of the network's inputs, and the first place when serving; or each
+#: place has a number of its own that is added to the logit in training and left out when serving
+#: (as the shallow tower of Zhao et al.: Recommending What Video to Watch Next. RecSys 2019,
+#: https://doi.org/10.1145/3298689.3346997).
+PLACES = ("untold", "input", "added")
 MINUTE = 60.0
 
 
@@ -107,14 +112,14 @@ class Recipe:
     Attributes:
         head: "click" (log-loss), "watch time" (weighted logistic regression) or "regression"
             (squared error of the minutes).
-        position: whether the place in the list is an input in training.
+        position: of PLACES, what becomes of the place in the list in training.
         kept: share of the impressions that nobody watched that is kept.
         dim, hidden, init_std: of the network.
         lr, weight_decay, batch_size, decay, epochs: of the training.
     """
 
     head: str
-    position: bool = False
+    position: str = "untold"
     kept: float = 1.0
     dim: int = 16
     hidden: tuple[int, ...] = (32,)
@@ -126,31 +131,61 @@ class Recipe:
     epochs: int = 4
 
 
+class WithPlace(nn.Module):
+    """A ranker, and a number for each place in the list, 0 at the start."""
+
+    def __init__(self, ranker: WatchTimeRanker, n_places: int) -> None:
+        super().__init__()
+        self.ranker = ranker
+        self.by_place = nn.Embedding(n_places, 1)
+        nn.init.zeros_(self.by_place.weight)
+
+    def forward(
+        self, item: Tensor, history: Tensor, fields: Tensor, continuous: Tensor, place: Tensor
+    ) -> Tensor:
+        """Logits `[B]` as they are in training, at the places `[B]`."""
+        return self.ranker(item, history, fields, continuous) + self.by_place(place).squeeze(1)
+
+
 @dataclass(frozen=True)
 class Fitted:
-    """A trained ranker and how its continuous inputs are scaled."""
+    """A trained ranker, how its continuous inputs are scaled, and what it learned of places."""
 
     model: WatchTimeRanker
     quantiles: Quantiles
     recipe: Recipe
     history: History
     place: int | None
+    by_place: nn.Embedding | None = None
 
     @torch.no_grad()
-    def logits(self, part: Impressions, batch_size: int = 65_536) -> Tensor:
-        """`[M]`, as served: the place in the list is not known yet, all stand on the first."""
-        fields = served(part.fields, self.recipe, self.place)
+    def logits(
+        self, part: Impressions, batch_size: int = 65_536, *, placed: bool = False
+    ) -> Tensor:
+        """`[M]`, as served: the place in the list is not known yet.
+
+        Args:
+            part: the examples.
+            batch_size: examples at once.
+            placed: as in training instead, each at the place it stood on.
+        """
+        fields = part.fields
+        if not placed or self.recipe.position != "input":
+            fields = served(part.fields, self.recipe, self.place)
         parts = [
             self.model(
                 part.item[rows], part.history[rows], fields[rows], self.quantiles(part.raw[rows])
             )
             for rows in torch.arange(len(part)).split(batch_size)
         ]
-        return torch.cat(parts)
+        logits = torch.cat(parts)
+        if placed and self.by_place is not None:
+            logits = logits + self.by_place(part.fields[:, self.place]).squeeze(1)
+        return logits
 
 
 def served(fields: Tensor, recipe: Recipe, place: int | None = PLACE) -> Tensor:
-    """The place in the list set to the first, or to "unseen" for a model that never saw it.
+    """The place in the list set to the first, or to "unseen" for a network that never saw it.
 
     Args:
         fields: `[M, F]`.
@@ -160,7 +195,7 @@ def served(fields: Tensor, recipe: Recipe, place: int | None = PLACE) -> Tensor:
     if place is None:
         return fields
     fields = fields.clone()
-    fields[:, place] = 1 if recipe.position else 0
+    fields[:, place] = 1 if recipe.position == "input" else 0
     return fields
 
 
@@ -195,7 +230,15 @@ def train_ranker(
         validate: a figure of a ranker to maximize, after every epoch.
         patience: see `fit`.
         epochs: instead of the recipe's.
+
+    Raises:
+        ValueError: a head, or a use of the place, that there is not; a place to be told where no
+            field is one.
     """
+    if recipe.position not in PLACES:
+        raise ValueError(f"position is {recipe.position!r}; it must be one of {', '.join(PLACES)}")
+    if recipe.position != "untold" and place is None:
+        raise ValueError(f"position is {recipe.position!r}, and no field is the place in the list")
     quantiles = Quantiles(part.raw)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -205,15 +248,17 @@ def train_ranker(
         )  # fmt: skip
     part = thinned(part, recipe.kept, torch.Generator().manual_seed(seed))
     continuous = quantiles(part.raw)
-    fields = part.fields if recipe.position else served(part.fields, recipe, place)
+    fields = part.fields if recipe.position == "input" else served(part.fields, recipe, place)
     epochs = recipe.epochs if epochs is None else epochs
+    trained: nn.Module = WithPlace(model, sizes[place]) if recipe.position == "added" else model
+    by_place = trained.by_place if recipe.position == "added" else None
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        trained.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
 
     judged = None
     if validate is not None:
-        judged = lambda m: validate(Fitted(m, quantiles, recipe, History(), place))
+        judged = lambda m: validate(Fitted(model, quantiles, recipe, History(), place, by_place))
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for rows in torch.randperm(len(part), generator=generator).split(recipe.batch_size):
@@ -221,15 +266,18 @@ def train_ranker(
 
     def loss(model: nn.Module, batch: tuple) -> Tensor:
         (rows,) = batch
-        logits = model(part.item[rows], part.history[rows], fields[rows], continuous[rows])
+        inputs = [part.item[rows], part.history[rows], fields[rows], continuous[rows]]
+        if by_place is not None:
+            inputs.append(part.fields[rows, place])
+        logits = model(*inputs)
         return head_loss(recipe.head, logits, part.clicked[rows], part.minutes[rows])
 
     history = fit(
-        model, batches, loss, optimizer,
+        trained, batches, loss, optimizer,
         schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
         validate=judged, max_epochs=epochs, patience=patience, seed=seed,
     )  # fmt: skip
-    return Fitted(model.eval(), quantiles, recipe, history, place)
+    return Fitted(model.eval(), quantiles, recipe, history, place, by_place)
 
 
 def head_loss(head: str, logits: Tensor, clicked: Tensor, minutes: Tensor) -> Tensor:
@@ -322,8 +370,9 @@ def judge(scores: Tensor, asked: Requests, k: int = 10) -> dict[str, float]:
         k: length of the list.
 
     Returns:
-        "spearman": rank correlation with the true expected minutes, the mean over requests (0 for a
-        request whose films all have one score);
+        "spearman" and "spearman of clicks": rank correlation with the true expected minutes and
+        with the true chance of a click, the mean over requests (0 for a request whose films all
+        have one score);
         "minutes": expected minutes of the first k together, as a share of the best possible;
         "clicks": the same of expected clicks;
         "bait": share of clickbait among the first k.
@@ -331,16 +380,21 @@ def judge(scores: Tensor, asked: Requests, k: int = 10) -> dict[str, float]:
     check_finite("scores", scores)
     check_k(k, asked.minutes.shape[1])
     scores = scores.reshape(asked.minutes.shape)
-    correlation = [
-        spearmanr(s, m).statistic if s.min() < s.max() else 0.0
-        for s, m in zip(scores.numpy(), asked.minutes.numpy(), strict=True)
-    ]
+
+    def correlation(truth: Tensor) -> float:
+        found = [
+            spearmanr(s, t).statistic if s.min() < s.max() else 0.0
+            for s, t in zip(scores.numpy(), truth.numpy(), strict=True)
+        ]
+        return float(np.mean(found))
+
     top = scores.topk(k, dim=1).indices
     share = lambda truth: float(
         (truth.gather(1, top).sum(1) / truth.topk(k, dim=1).values.sum(1)).mean()
     )
     return {
-        "spearman": float(np.mean(correlation)),
+        "spearman": correlation(asked.minutes),
+        "spearman of clicks": correlation(asked.clicks),
         "minutes": share(asked.minutes),
         "clicks": share(asked.clicks),
         "bait": float(asked.bait.gather(1, top).double().mean()),

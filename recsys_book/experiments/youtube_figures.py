@@ -81,13 +81,13 @@ def recall_table(record: dict, data: str | None = None) -> pd.DataFrame:
 # ---------------------------------------------------------------- second stage
 
 
-def head_values(record: dict, figure: str, how: str = "without") -> dict[str, list[float]]:
+def head_values(record: dict, figure: str, how: str = "untold") -> dict[str, list[float]]:
     """Head → a figure of `watch_time.judge` a world.
 
     Args:
         record: "youtube_simulated".
-        figure: "spearman", "minutes", "clicks" or "bait".
-        how: "without" the place in the list, or "with position".
+        figure: "spearman", "spearman of clicks", "minutes", "clicks" or "bait".
+        how: what is done about the place in the list, see PLACED_WORDS.
     """
     heads = record["figures"]["second"]
     return {head: [run[figure] for run in rows[how]] for head, rows in heads.items()}
@@ -120,10 +120,49 @@ def heads_figure(record: dict) -> Picture:
     return show(figure, alt=f"Three heads against the truth: {'; '.join(told)}")
 
 
-def gain_by_position(record: dict) -> dict[str, Interval]:
-    """Head → what the place in the list, told in training alone, adds to the Spearman."""
-    told, untold = (head_values(record, "spearman", how) for how in ("with position", "without"))
-    return {HEAD_NAMES[head]: paired_interval(told[head], untold[head]) for head in told}
+PLACED_WORDS = {
+    "untold": "not told",
+    "input": "an input, 1st when serving",
+    "added": "added, left out when serving",
+    "all looked at alike": "no position bias at all",
+}
+#: What each head is after: the truth it is held against.
+OWN_TRUTH = {"click": "spearman of clicks", "watch time": "spearman"}
+
+
+def position_figure(record: dict) -> Picture:
+    """What the place in the list does to two heads, each held against what it is after."""
+    titles = {"click": "click model: Spearman\nwith the true chance of a click",
+              "watch time": "watch time: Spearman\nwith the true minutes"}  # fmt: skip
+    figure, axes = plt.subplots(1, 2, figsize=(8.6, 2.4), sharey=True)
+    told = []
+    for ax, (head, truth) in zip(axes, OWN_TRUTH.items(), strict=True):
+        colour = PALETTE[HEAD_COLOURS[head]]
+        for y, (how, words) in enumerate(PLACED_WORDS.items()):
+            one = head_values(record, truth, how)[head]
+            interval = t_interval(one)
+            ax.plot(one, [-y] * len(one), "o", ms=4, alpha=0.4, color=colour)
+            ax.errorbar(
+                interval.mean, -y, xerr=interval.high - interval.mean, fmt="D", ms=5, color=colour,
+                capsize=3,
+            )  # fmt: skip
+            told.append(f"{HEAD_NAMES[head]}, {words}: {interval.mean:.3f}")
+        ax.set_title(titles[head], fontsize=9)
+        ax.set_ylim(0.6 - len(PLACED_WORDS), 0.6)
+    axes[0].set_yticks([-y for y in range(len(PLACED_WORDS))], list(PLACED_WORDS.values()))
+    return show(figure, alt=f"The place in the list: {'; '.join(told)}")
+
+
+def gain_by_position(record: dict, head: str, how: str) -> Interval:
+    """What telling a head the place in the list adds to the Spearman with its own truth."""
+    truth = OWN_TRUTH[head]
+    told, untold = (head_values(record, truth, h)[head] for h in (how, "untold"))
+    return paired_interval(told, untold)
+
+
+def fresh_recalls(record: dict, variant: str, k: int = 50) -> list[float]:
+    """Recall@k of the next watch where that is a film of the last days before the test, a world."""
+    return [run["fresh"]["recall"][str(k)] for run in record["figures"]["first"][variant]]
 
 
 def two_lists_frames(

@@ -15,7 +15,7 @@ from recsys_book.data import simulate
 from recsys_book.data.world import World
 from recsys_book.experiments import candidates, watch_time
 from recsys_book.experiments.candidates import DRAWS, TUNED, VARIANTS, best_of_draws
-from recsys_book.experiments.watch_time import HEADS
+from recsys_book.experiments.watch_time import HEADS, PLACES
 from recsys_book.experiments.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import mispredicted_watch_time
 from recsys_book.reproduce.cells import Cells, in_processes
@@ -27,6 +27,9 @@ DAY, VALIDATION_FROM, TEST_FROM = 86_400, 20, 24
 LENGTH, SHORT = 30, 5
 #: Besides the variants of the real data: histories of the last five watches, and no context.
 MORE = {"last 5 watches": "full softmax", "no context": "full softmax"}
+#: What is done about the place in the list; the last is another service, whose users look at every
+#: place alike.
+PLACED = (*PLACES, "all looked at alike")
 FRESH = 10  # days since its release for which a film counts as fresh
 
 
@@ -113,20 +116,24 @@ class Work:
 
         return self.cells.get(f"choose head {head}", make)["best"]
 
-    def second(self, head: str, position: bool, seed: int) -> dict:
-        """A head in one world, held against the truth, with or without the place in the list."""
+    def second(self, head: str, how: str, seed: int) -> dict:
+        """A head in one world, held against the truth, by what is done about the place in the list
+        (of `PLACED`)."""
 
         def make() -> dict:
             world = simulate(seed=seed)
-            recipe = replace(recipe_of(head, self.choose_second(head)), position=position)
-            epochs, _ = second_validation(world, recipe, seed)
-            part = watch_time.impressions(world)
+            even = how == "all looked at alike"
+            log = simulate(seed=seed, without={"position"}) if even else world
+            recipe = recipe_of(head, self.choose_second(head))
+            recipe = replace(recipe, position="untold" if even else how)
+            epochs, _ = second_validation(log, recipe, seed)
+            part = watch_time.impressions(log)
             fitted = watch_time.train_ranker(part, world.n_films, recipe, seed, epochs=epochs)
             asked = watch_time.requests(world)
-            scores = fitted.logits(asked.examples)
-            return watch_time.judge(scores, asked) | {"epochs": epochs}
+            found = watch_time.judge(fitted.logits(asked.examples), asked)
+            return found | {"epochs": epochs, "clicked": float(part.clicked.double().mean())}
 
-        return self.cells.get(f"second {head} {position} {seed}", make)
+        return self.cells.get(f"second {head} {how} {seed}", make)
 
 
 def recipe_of(head: str, setting: dict) -> RankerRecipe:
@@ -139,7 +146,11 @@ def second_validation(world: World, recipe: RankerRecipe, seed: int) -> tuple[in
     part = watch_time.impressions(world)
     held_rows = part.day >= TEST_FROM
     past, held, users = part[~held_rows], part[held_rows], world.log.user[held_rows].long()
-    judge = lambda fitted: 1 - mispredicted_watch_time(fitted.logits(held), held.minutes, users)
+
+    def judge(fitted: watch_time.Fitted) -> float:
+        predicted = fitted.logits(held, placed=True)  # the log to be predicted has places
+        return 1 - mispredicted_watch_time(predicted, held.minutes, users)
+
     fitted = watch_time.train_ranker(
         past, world.n_films, recipe, seed, validate=judge, patience=2
     )  # fmt: skip
@@ -157,15 +168,15 @@ def plan() -> dict[tuple, list[tuple]]:
     for seed in SEEDS:
         pieces["random_split", seed] = [("first", "leaky histories", seed)]
     for head in HEADS:
-        for position in (False, True):
+        for how in PLACED:
             for seed in SEEDS:
-                pieces["second", head, position, seed] = [("choose_second", head)]
+                pieces["second", head, how, seed] = [("choose_second", head)]
     return pieces
 
 
 def open_cells() -> Cells:
     """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, DRAWS, VARIANTS, MORE, LENGTH, SHORT])
+    return Cells(NAME, [SEEDS, DRAWS, VARIANTS, MORE, PLACED, LENGTH, SHORT])
 
 
 def make_worker() -> Work:
@@ -186,12 +197,7 @@ def main() -> None:
         "first": {v: [work.first(v, seed) for seed in SEEDS] for v in TUNED | MORE},
         "random_split": [work.random_split(seed) for seed in SEEDS],
         "second": {
-            head: {
-                "with position" if position else "without": [
-                    work.second(head, position, seed) for seed in SEEDS
-                ]
-                for position in (False, True)
-            }
+            head: {how: [work.second(head, how, seed) for seed in SEEDS] for how in PLACED}
             for head in HEADS
         },
     }

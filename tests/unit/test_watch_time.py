@@ -1,5 +1,7 @@
 """The second stage's inputs, targets and judges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,11 +84,27 @@ def test_minutes_are_of_clicks_alone(part):
 
 
 def test_the_place_in_the_list_is_not_known_when_serving(part):
-    told = lab.served(part.fields, lab.Recipe("click", position=True))
+    told = lab.served(part.fields, lab.Recipe("click", position="input"))
     untold = lab.served(part.fields, lab.Recipe("click"))
     assert bool((told[:, 2] == 1).all()) and bool((untold[:, 2] == 0).all())
     assert torch.equal(told[:, :2], part.fields[:, :2])
     assert len(part.fields[:, 2].unique()) > 5  # and the examples are as they were
+
+
+def test_a_number_a_place_is_added_in_training_and_left_out_when_serving(part):
+    recipe = lab.Recipe("click", position="added", epochs=4, dim=4, hidden=(8,), batch_size=256)
+    fitted = lab.train_ranker(part, 90, recipe, seed=0)
+    by_place = fitted.by_place.weight.squeeze(1)
+    assert by_place[1] > by_place[5:].max()  # the first place is looked at most
+    more = fitted.logits(part, placed=True) - fitted.logits(part)
+    assert torch.allclose(more, by_place[part.fields[:, 2]], atol=1e-5)
+    told = lab.train_ranker(part, 90, replace(recipe, position="input"), seed=0)
+    assert not torch.equal(told.logits(part, placed=True), told.logits(part))
+    untold = lab.train_ranker(part, 90, replace(recipe, position="untold"), seed=0)
+    assert torch.equal(untold.logits(part, placed=True), untold.logits(part))
+    for position, place in (("guessed", 2), ("added", None)):
+        with pytest.raises(ValueError, match=f"position is '{position}'"):
+            lab.train_ranker(part, 90, replace(recipe, position=position), seed=0, place=place)
 
 
 @pytest.mark.parametrize("head", lab.HEADS)
@@ -148,6 +166,8 @@ def test_the_truth_ranks_best(world):
     asked = lab.requests(world, n_users=20, n_films=40)
     best = lab.judge(asked.minutes.flatten(), asked)
     assert best["spearman"] == pytest.approx(1) and best["minutes"] == pytest.approx(1)
+    clicks = lab.judge(asked.clicks.flatten(), asked)
+    assert clicks["spearman of clicks"] == pytest.approx(1) and clicks["spearman"] < 0.99
     by_click = lab.judge(asked.clicks, asked)
     assert by_click["clicks"] == pytest.approx(1) and by_click["minutes"] < 1
     assert by_click["bait"] > best["bait"]

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from recsys_book.data import simulate
-from recsys_book.experiments import watch_time
+from recsys_book.experiments import candidates, watch_time
 from recsys_book.experiments import youtube_figures as figures
+from recsys_book.reproduce.youtube_simulated import make_task
 
 RANDOM = np.random.RandomState(0)
 SEEDS = 3
@@ -18,12 +20,15 @@ def recall_row(k50: float) -> dict:
 @pytest.fixture
 def simulated() -> dict:
     near = lambda middle: [recall_row(middle + 0.01 * i) for i in range(SEEDS)]
-    run = lambda s: {"spearman": s, "minutes": s + 0.1, "clicks": s + 0.2, "bait": 0.1}
+    run = lambda s: {
+        "spearman": s, "spearman of clicks": 2 * s, "minutes": s + 0.1, "clicks": s + 0.2,
+        "bait": 0.1,
+    }  # fmt: skip
     heads = {"click": 0.4, "watch time": 0.6, "regression": 0.5}
     second = {
         head: {
-            "without": [run(s + 0.01 * i) for i in range(SEEDS)],
-            "with position": [run(s + 0.05 + 0.01 * i) for i in range(SEEDS)],
+            how: [run(s + 0.05 * place + 0.01 * i) for i in range(SEEDS)]
+            for place, how in enumerate(figures.PLACED_WORDS)
         }
         for head, s in heads.items()
     }
@@ -69,6 +74,7 @@ def serving() -> dict:
     stage = lambda one: {
         "one ranker": {"median": one, "p99": 2 * one},
         "two stages": {"median": 3.0, "p99": 5.0},
+        "parts": {"user vector": 0.25, "candidates": 1.5},
     }
     return {
         "figures": {
@@ -90,8 +96,14 @@ def test_recall_is_read_off_the_record(simulated, real):
 
 def test_heads_are_compared_by_the_truth(simulated, real):
     assert "spearman of weighted by watch time 0.610" in figures.heads_figure(simulated).alt
-    gain = figures.gain_by_position(simulated)["click model"]
-    assert gain.mean == pytest.approx(0.05) and gain.n == 3
+    gain = figures.gain_by_position(simulated, "click", "added")
+    assert gain.mean == pytest.approx(0.2) and gain.n == 3
+    assert figures.gain_by_position(simulated, "watch time", "input").mean == pytest.approx(0.05)
+    alt = figures.position_figure(simulated).alt
+    assert "click model, not told: 0.820" in alt and "time, no position bias at all: 0.760" in alt
+    first = simulated["figures"]["first"]
+    first["example age"] = [{"fresh": recall_row(0.7)}, {"fresh": recall_row(0.6)}]
+    assert figures.fresh_recalls(simulated, "example age") == [0.7, 0.6]
     assert figures.heads_table(real).loc["click model", "AUC of clicks"].startswith("0.700")
     assert "9 predicted, 4 actual" in figures.calibration_figure(real).alt
 
@@ -103,6 +115,9 @@ def test_serving_is_told_by_size(serving):
     assert frames.alts[1] == "efSearch 200: recall 0.960, 0.40 ms, exact 8.00 ms"
     alt = figures.stages_figure(serving).alt
     assert "one ranker: 0.5 at 300, 90.0 at 100,000" in alt
+    table = figures.request_table(serving)
+    assert table.loc["all of it"].tolist() == [3.0, 5.0]
+    assert table.loc["candidates"].tolist() == [1.5, ""]  # parts have medians alone
 
 
 def test_two_lists_tell_minutes_and_bait():
@@ -112,3 +127,35 @@ def test_two_lists_tell_minutes_and_bait():
     frames = figures.two_lists_frames(world, asked, scores, [0, 3])
     best = float(asked.minutes[3].topk(8).values.sum())
     assert f"weighted by watch time: {best:.1f} expected minutes" in frames.alts[1]
+
+
+def test_people_stand_among_films_and_say_what_they_watch():
+    world = simulate(n_users=40, n_films=80, days=8)
+    log = world.log.clicks()
+    vectors = lambda n, seed: torch.randn(n, 4, generator=torch.Generator().manual_seed(seed))
+    histories = world.log.final_histories(5)[:12]
+    histories[1] = world.n_films  # somebody new
+    widget = figures.users_and_films_explorer(
+        world, log, histories, [vectors(80, 0), vectors(80, 1)], [vectors(12, 2), vectors(12, 3)]
+    )
+    assert widget.titles[:80] == [str(t) for t in world.titles] and widget.titles[80] == "Person 0"
+    assert widget.details[81] == "watches nothing yet, 0 films told"
+    assert widget.axis["labels"] == ["1", "2"] and widget.measures[0]["name"] == "dot product"
+
+
+def test_the_editor_carries_both_trained_networks():
+    world = simulate(n_users=40, n_films=80, days=8)
+    task = make_task(world)
+    generator = candidates.new_generator(task, dim=4, hidden=(8, 4))
+    log = watch_time.without_place(watch_time.impressions(world))
+    ranker = watch_time.train_ranker(
+        log, 80, watch_time.Recipe("watch time", epochs=1, dim=4, hidden=(4,)), 0,
+        sizes=watch_time.SIZES[:2], place=None,
+    )  # fmt: skip
+    editor = figures.history_editor(world, task.log, generator, ranker, [3, 5], n_candidates=20)
+    assert editor.history == [3, 5] and [f["name"] for f in editor.contexts] == [
+        "device", "time of day",
+    ]  # fmt: skip
+    baits = [i for i, text in enumerate(editor.details) if "clickbait" in text]
+    assert baits == world.truth.clickbait.nonzero()[0].tolist()
+    assert 0 < editor.continuous[0] < 1

@@ -385,16 +385,35 @@ def choose_and_test(
 
 
 def refit_and_test(
-    task: Task, make: Callable[[], nn.Module], recipe: Recipe, seed: int, epochs: int, **how
+    task: Task,
+    make: Callable[[], nn.Module],
+    recipe: Recipe,
+    seed: int,
+    epochs: int,
+    *,
+    watch: Callable[[nn.Module], None] | None = None,
+    **how,
 ) -> dict:
     """Fit on everything before the test for so many epochs, and test.
+
+    Args:
+        task, make, recipe, seed, how: see `choose`.
+        epochs: all of them are trained.
+        watch: called with the model after every epoch.
 
     Returns:
         "recall" {K: figure}, "epochs", "model".
     """
     past = training_examples(task, until=task.test_from, seed=seed, **how)
-    model = make()
-    train(model, task, past, recipe, seed, epochs=epochs)
+    model, seen = make(), []
+
+    def after(model: nn.Module) -> float:
+        watch(model)
+        seen.append(len(seen))
+        return float(len(seen))  # the last epoch is the one that stays
+
+    validate = None if watch is None else after
+    train(model, task, past, recipe, seed, epochs=epochs, validate=validate)
     found = recalls(scorer(model, task), task, task.test, task.test_from)
     return {"recall": found, "epochs": epochs, "model": model}
 

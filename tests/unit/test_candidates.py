@@ -203,3 +203,14 @@ def test_a_random_split_trains_on_the_future_and_hides_what_it_holds_out(task, m
         assert hidden.isdisjoint(keys[part.history != log.n_items].tolist())
     later = log.time[past.row].max() > log.time[held.row].min()
     assert later and float((held.time < task.test_from).double().mean()) > 0.3
+
+
+def test_a_training_can_be_watched_and_is_the_same(task):
+    make = lambda: lab.new_generator(task, dim=4, hidden=(4,))
+    seen = []
+    watch = lambda model: seen.append(model.item_vectors().detach().clone())
+    watched = lab.refit_and_test(task, make, lab.Recipe(epochs=3), 0, 3, watch=watch)
+    plain = lab.refit_and_test(task, make, lab.Recipe(epochs=3), 0, 3)
+    assert len(seen) == 3 and torch.equal(seen[-1], watched["model"].item_vectors())
+    assert watched["recall"] == plain["recall"]
+    assert torch.equal(plain["model"].item_vectors(), seen[-1])

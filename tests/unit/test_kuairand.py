@@ -8,6 +8,7 @@ import torch
 
 from recsys_book.data import fetch, kuairand_pure, load
 from recsys_book.data.fetch import DataUnavailable
+from recsys_book.experiments.kuairand import label_table
 
 LOG = """user_id,video_id,date,hourmin,time_ms,is_click,long_view,play_time_ms,duration_ms,tab
 1,2,20220424,0,1650700000000,1,1,9000,9000,1
@@ -151,3 +152,10 @@ def test_as_published():
     assert int((k.duration[k.video] == 0).sum()) == 3_568
     assert len(k.watches("completed")) == 31_041
     assert bool((k.watch_seconds[~k.clicked] == 0).all())
+
+
+def test_labels_are_counted(folder):
+    write(folder)
+    table = label_table(load("kuairand-pure", download=False))
+    assert table.loc["click"].tolist() == ["3", "75.0%", "0", "5"]
+    assert table["rows"].tolist() == ["3", "2", "1"]

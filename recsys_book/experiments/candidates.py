@@ -19,6 +19,7 @@ from torch.quasirandom import SobolEngine
 from recsys_book.checks import check_finite, check_positive
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.next_watch import WatchExamples, any_watch, next_watch, some_of_each
+from recsys_book.data.world import Context, World
 from recsys_book.losses import in_batch_softmax_loss, sampled_softmax_loss
 from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.sampling import Proposal, unigram
@@ -452,6 +453,40 @@ def random_split(
     train(model, task, past, recipe, seed, epochs=epochs)
     ever = int(log.time.max()) + 1
     return {"recall": recalls(scorer(model, task), task, examples, ever)}
+
+
+def oracle_recalls(world: World, task: Task, every: int = 5, k: int = 50) -> dict[str, float]:
+    """Recall@k of who knows the truth: the chance of a click on each film, were it looked at; and
+    the same times how often the service showed the film. The log holds what was shown *and* liked.
+
+    Args:
+        world: a simulated service.
+        task: of its log, with device and time of day as context.
+        every: one test example in so many, to save time.
+        k: of the recall.
+
+    Returns:
+        "popularity", "the truth" and "the truth × how often shown" → recall@k.
+    """
+    films = torch.arange(world.n_films)
+
+    def truth(part: WatchExamples) -> Tensor:
+        device, daypart = (task.context[part.row] - 1).unbind(1)
+        context = Context(device[:, None], daypart[:, None], history=part.history)
+        return world.click_probability(part.user[:, None], films.expand(len(part), -1), context)
+
+    count = lambda ids: torch.bincount(ids.long(), minlength=world.n_films).double()
+    shown = 1 + count(world.log.film[world.log.time < task.test_from])
+    clicked = count(task.log.item[task.log.time < task.test_from])
+    scores = {
+        "popularity": popularity(clicked),
+        "the truth": truth,
+        "the truth × how often shown": lambda part: truth(part) * shown,
+    }
+    part = task.test[::every]
+    return {
+        name: recalls(score, task, part, task.test_from, (k,))[k] for name, score in scores.items()
+    }
 
 
 # ---------------------------------------------------------------- what the recorded runs compare

@@ -245,7 +245,11 @@ def users_and_films_explorer(
     together = [torch.cat(pair) for pair in zip(films, people, strict=True)]
     return explorer(
         together, list(range(1, len(films) + 1)), None, [*map(str, world.titles), *names],
-        [*details, *stories], {"genre": [*genre, *["a person"] * len(names)]},
+        [*details, *stories],
+        {
+            "genre": [*genre, *["a person"] * len(names)],
+            "clicks": [*clicks, *(histories < world.n_films).sum(1).tolist()],
+        },
         title="Films and people of the simulated service in one space, epoch by epoch",
         measures=("dot product", "cosine distance"), noun="film or person",
     )  # fmt: skip

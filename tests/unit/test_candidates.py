@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recsys_book.data import Interactions
+from recsys_book.data import Interactions, simulate
 from recsys_book.experiments import candidates as lab
 from recsys_book.sampling import unigram
 
@@ -214,3 +214,18 @@ def test_a_training_can_be_watched_and_is_the_same(task):
     assert len(seen) == 3 and torch.equal(seen[-1], watched["model"].item_vectors())
     assert watched["recall"] == plain["recall"]
     assert torch.equal(plain["model"].item_vectors(), seen[-1])
+
+
+def test_who_knows_every_taste_does_not_find_the_next_watch_of_a_log():
+    world = simulate(n_users=300, n_films=200, days=12)
+    log = world.log
+    rows = log.clicked.nonzero().squeeze(1)
+    context = torch.stack([log.device[rows], log.daypart[rows]], dim=1).long() + 1
+    task = lab.make_task(
+        log.clicks(), 7 * 86_400, 9 * 86_400, context=context, cardinalities=(5, 5)
+    )
+    found = lab.oracle_recalls(world, task, every=1, k=20)
+    assert found["the truth"] < found["the truth × how often shown"]
+    by_hand = task.log[task.log.time < task.test_from].item_counts()
+    plain = lab.recalls(lab.popularity(by_hand), task, task.test, task.test_from, (20,))
+    assert found["popularity"] == plain[20]

@@ -31,7 +31,7 @@ from recsys_book.data.interactions import ABSENT
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
 
 KINDS = ("exact", "flat", "ivf", "hnsw")
-FORMAT = 1  # of files; a file of another one is refused
+FORMAT = 2  # of files; a file of another one is refused
 
 
 # ---------------------------------------------------------------- an index
@@ -104,9 +104,21 @@ class Index:
             more["params"] = faiss.SearchParametersIVF(nprobe=min(lists, self._store.nlist))
         elif self.kind == "hnsw":
             more["params"] = faiss.SearchParametersHNSW(efSearch=max(effort or 2 * k, k))
+        if self._store.d > self.dim:
+            return self._search_lifted(queries, k, more)
         scores, ids = self._store.search(queries.numpy(), k, **more)
         scores, ids = torch.from_numpy(scores), torch.from_numpy(ids)
         return scores.masked_fill(ids == ABSENT, -torch.inf), ids
+
+    def _search_lifted(self, queries: Tensor, k: int, more: dict) -> tuple[Tensor, Tensor]:
+        """By distance in the lifted space, see `_lifted`; told as dot products."""
+        flat = torch.nn.functional.pad(queries, (0, 1))  # [B, D + 1]
+        ids = torch.from_numpy(self._store.search(flat.numpy(), k, **more)[1])
+        found = self._store.reconstruct_batch(ids.clamp(min=0).flatten().numpy())
+        found = torch.from_numpy(found).view(*ids.shape, -1)[..., :-1]  # [B, k, D]
+        scores = (found * queries[:, None]).sum(-1).masked_fill(ids == ABSENT, -torch.inf)
+        best = scores.sort(dim=1, descending=True, stable=True)
+        return best.values, ids.gather(1, best.indices)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the index to one file: whole, or not at all."""
@@ -141,6 +153,7 @@ def build_index(
     n_lists: int | None = None,
     links: int = 32,
     ef_construction: int = 80,
+    lift: bool = True,
     seed: int = 0,
 ) -> Index:
     """An index over item vectors.
@@ -155,6 +168,8 @@ def build_index(
         n_lists: of "ivf"; by default 4 √N, and at most N / 40, as FAISS's k-means asks for.
         links: of "hnsw", neighbours a vector keeps (M), 2 at least.
         ef_construction: of "hnsw", candidates looked at when a vector is linked.
+        lift: of "hnsw", vectors are brought to one length by a coordinate more (`_lifted`). Trained
+            vectors want it; of directions drawn at random a graph without it finds more.
         seed: of "ivf"'s k-means. (A graph depends on the order in which threads add to it.)
 
     Raises:
@@ -180,7 +195,7 @@ def build_index(
     check_finite("vectors, in float32,", store)
     n, dim = store.shape
     if kind != "exact":
-        store = _build_with_faiss(store, kind, n_lists, links, ef_construction, seed)
+        store = _build_with_faiss(store, kind, n_lists, links, ef_construction, lift, seed)
     return Index(kind, n, dim, str(catalogue), bool(normalize), made_of, store)
 
 
@@ -189,7 +204,7 @@ def _digest(vectors: Tensor) -> str:
     return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
-def _build_with_faiss(vectors, kind, n_lists, links, ef_construction, seed):
+def _build_with_faiss(vectors, kind, n_lists, links, ef_construction, lift, seed):
     faiss = _faiss()
     n, dim = vectors.shape
     metric = faiss.METRIC_INNER_PRODUCT
@@ -207,10 +222,26 @@ def _build_with_faiss(vectors, kind, n_lists, links, ef_construction, seed):
         if not isinstance(links, int) or links < 2:  # FAISS divides by the logarithm of it
             raise ValueError(f"links is {links!r}; it must be a whole number, 2 at least")
         check_positive("ef_construction", ef_construction)
-        index = faiss.IndexHNSWFlat(dim, links, metric)
+        if lift:
+            vectors, metric = _lifted(vectors), faiss.METRIC_L2
+        index = faiss.IndexHNSWFlat(vectors.shape[1], links, metric)
         index.hnsw.efConstruction = ef_construction
     index.add(vectors.numpy())
     return index
+
+
+def _lifted(vectors: Tensor) -> Tensor:
+    """`[N, D + 1]`: one more coordinate, so that all vectors have the length of the longest.
+
+    A graph of the largest dot products can be a bad map: where vectors share a direction, as
+    trained ones do, the long ones are everybody's neighbours, and a walk gets stuck among them.
+    With equal lengths the largest dot product is the smallest distance. Bachrach et al.: Speeding
+    up the Xbox recommender system using a Euclidean transformation for inner-product spaces. RecSys
+    2014, https://doi.org/10.1145/2645710.2645741.
+    """
+    squares = vectors.double().square().sum(1)
+    missing = (squares.max() - squares).clamp(min=0).sqrt()
+    return torch.cat([vectors, missing[:, None].float()], dim=1).contiguous()
 
 
 def load_index(path: str | os.PathLike, *, catalogue: str | None = None) -> Index:

@@ -311,6 +311,10 @@ def effort_frames(record: dict, key: str) -> Frames:
         ax.plot([r["median"] for r in ivf], [r["recall"] for r in ivf], "s--", ms=4,
                 color=PALETTE["orange"], label="IVF, by lists visited")  # fmt: skip
         ax.plot(ms, recall, "o-", ms=4, color=PALETTE["blue"], label="HNSW, by efSearch")
+        if "hnsw, not lifted" in rows:
+            plain = rows["hnsw, not lifted"]["curve"]
+            ax.plot([r["median"] for r in plain], [r["recall"] for r in plain], "^:", ms=4,
+                    color=PALETTE["sky"], label="HNSW of plain dot products")  # fmt: skip
         ax.plot(ms[i], recall[i], "o", ms=15, mfc="none", mew=2, mec=PALETTE["blue"])
         ax.axvline(exact, color=PALETTE["grey"], ls=":", label="exact")
         ax.set_xscale("log")

@@ -93,8 +93,8 @@ def test_another_catalogue_format_or_content_is_refused(tmp_path, monkeypatch):
         load_index(path, catalogue="of June")
     with pytest.raises(ValueError, match="holds a index, not a funnel"):
         load_funnel(path)
-    monkeypatch.setattr(serving, "FORMAT", 2)
-    with pytest.raises(ValueError, match="is of format 1; this version reads 2"):
+    monkeypatch.setattr(serving, "FORMAT", 3)
+    with pytest.raises(ValueError, match="is of format 2; this version reads 3"):
         load_index(path)
     with pytest.raises(ValueError, match="is no file"):
         load_index(tmp_path / "nothing")
@@ -254,3 +254,23 @@ def test_requests_and_parts_that_do_not_fit_are_named(funnel):
     small = build_index(VECTORS[:10], catalogue="v1")
     with pytest.raises(ValueError, match="generator 600, ranker 600, index 10"):
         Funnel(funnel.generator, funnel.ranker, small, "v1")
+
+
+def test_a_lifted_graph_finds_what_a_plain_one_does_not_where_films_differ_in_popularity():
+    """Along one direction that all queries share, as trained vectors do. Of vectors that share
+    nothing the plain graph finds more."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator)
+    shared = torch.eye(16)[0]
+    found = {}
+    for popularity in (0.0, 3.0):
+        items = 0.6 * draw(5_000, 16) + popularity * draw(5_000, 1) * shared
+        asked = 0.7 * draw(100, 16) + popularity / 2 * shared
+        truth = build_index(items).search(asked, 50)[1]
+        for lift in (True, False):
+            scores, ids = build_index(items, "hnsw", lift=lift).search(asked, 50)
+            found[popularity, lift] = recall(ids, truth)
+            assert torch.allclose(scores, (asked[:, None] * items[ids]).sum(-1), atol=1e-3)
+            assert bool((scores[:, :-1] >= scores[:, 1:]).all())
+    assert found[3.0, True] > 0.95 and found[3.0, False] < 0.8
+    assert found[0.0, False] > found[0.0, True]

@@ -79,7 +79,7 @@ def main() -> None:
             key = f"{n} {'cosine' if normalize else 'dot product'}"
             make = lambda n=n, normalize=normalize: size(*vectors(), n, normalize)
             indexes[key] = cells.get(key, make)
-            for kind in indexes[key]:
+            for kind in [name for name, found in indexes[key].items() if isinstance(found, dict)]:
                 for row in indexes[key][kind]["curve"]:
                     print(key, kind, {k: v and round(v, 3) for k, v in row.items()})
     stages = {}

@@ -149,3 +149,24 @@ def test_it_follows_the_theme(opened):
     page.wait_for_function(
         f"before => ({PICTURE})(document.querySelector('.rb-history')) !== before", arg=before
     )
+
+
+def test_the_chapter_carries_a_trained_model_that_answers(open_page):
+    """In the built book: what somebody watches decides what both networks offer, asking nobody."""
+    page, heard = open_page("chapters/04_youtube_dnn.html")
+    widget = page.locator(".rb-history")
+    widget.scroll_into_view_if_needed()
+    assert widget.locator(".rb-remove").count() > 0
+    before = titles(widget, 0), titles(widget, 1)
+    assert before[0] != before[1]
+    widget.get_by_role("button", name="Forget all").click()
+    empty = titles(widget, 0), titles(widget, 1)
+    assert empty != before and all(len(column) == 10 for column in empty)
+    for _ in range(3):
+        widget.locator(".rb-list").first.locator(".rb-watch").first.click()
+    assert widget.locator(".rb-remove").count() == 3 and titles(widget, 1) != empty[1]
+    for field, value in (("device", "1"), ("time of day", "2")):
+        shown = titles(widget, 0), titles(widget, 1)
+        widget.get_by_label(field, exact=True).select_option(value)
+        assert (titles(widget, 0), titles(widget, 1)) != shown
+    assert heard.console == [] and heard.outside == []

@@ -435,6 +435,7 @@ def explorer(
     perplexity: float = 30,
     measures: Sequence[str] = ("cosine distance", "dot product"),
     noun: str = "film",
+    among: Tensor | None = None,
 ) -> EmbeddingExplorer:
     """Lay out the epochs, write purity and trustworthiness under each map, and make the widget.
 
@@ -442,7 +443,7 @@ def explorer(
         snapshots: vectors `[n, D]`, one for each of `epochs`.
         epochs: which they are.
         labels: `[n]` or `[n, G]` bool: what purity is about; None where nothing is known.
-        titles, details, colourings, measures, noun: see EmbeddingExplorer.
+        titles, details, colourings, measures, noun, among: see EmbeddingExplorer.
         title: of the widget.
         seconds: for the maps; epochs that do not fit in are left out.
         perplexity: of the maps.
@@ -475,6 +476,7 @@ def explorer(
         captions=captions,
         measures=measures,
         noun=noun,
+        among=among,
     )
 
 

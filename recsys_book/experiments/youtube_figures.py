@@ -223,8 +223,8 @@ def users_and_films_explorer(
     films: Sequence[torch.Tensor],
     people: Sequence[torch.Tensor],
 ) -> EmbeddingExplorer:
-    """Films and people in one space, epoch by epoch; neighbours are asked for by dot product, as
-    serving does, or by cosine.
+    """Films and people in one space, epoch by epoch. Neighbours are films alone, by dot product, as
+    serving finds them, or by cosine: products of two people mean nothing.
 
     Args:
         world: whose films.
@@ -252,6 +252,7 @@ def users_and_films_explorer(
         },
         title="Films and people of the simulated service in one space, epoch by epoch",
         measures=("dot product", "cosine distance"), noun="film or person",
+        among=torch.arange(len(together[0])) < world.n_films,
     )  # fmt: skip
 
 

@@ -84,6 +84,7 @@ class EmbeddingExplorer(anywidget.AnyWidget):
         alts: Sequence[str] = (),
         measures: Sequence[str] = ("cosine distance",),
         k: int = 6,
+        among: Tensor | None = None,
         axis: str = "epoch",
         noun: str = "film",
         start: int = -1,
@@ -103,6 +104,7 @@ class EmbeddingExplorer(anywidget.AnyWidget):
             alts: each map in words; made from the captions by default.
             measures: of MEASURES, the first is chosen at first.
             k: neighbours listed.
+            among: `[n]` bool, the points that may be listed as neighbours; all by default.
             axis: name of the slider.
             noun: what a point is, in the singular.
             start: the moment shown at first; −1 is the last.
@@ -122,7 +124,7 @@ class EmbeddingExplorer(anywidget.AnyWidget):
             raise ValueError(f"measures is {list(measures)}; each must be of {', '.join(MEASURES)}")
         if not -moments <= start < moments:
             raise ValueError(f"start is {start}; it must be one of {moments} moments")
-        found = [_neighbours(snapshots, name, k) for name in measures]
+        found = [_neighbours(snapshots, name, k, among) for name in measures]
         colours = [_colours(name, values, n) for name, values in colourings.items()]
         captions = list(captions)
         if not alts:
@@ -205,10 +207,10 @@ def _square(flat: np.ndarray) -> bytes:
     return np.round(((flat - middle) / half + 1) / 2 * 65_535).astype("<u2").tobytes()
 
 
-def _neighbours(snapshots, name: str, k: int) -> tuple[bytes, bytes, dict]:
+def _neighbours(snapshots, name: str, k: int, among=None) -> tuple[bytes, bytes, dict]:
     """Rows and values of the k nearest at every moment, packed, and the range of the values."""
     by, shown = MEASURES[name]
-    found = [nearest(snapshot.float(), k, by=by) for snapshot in snapshots]
+    found = [nearest(snapshot.float(), k, by=by, among=among) for snapshot in snapshots]
     rows = torch.stack([rows for rows, _ in found]).numpy().astype("<u2")
     values = shown(torch.stack([values for _, values in found]).double().numpy())
     low, high = float(values.min()), float(values.max())

@@ -143,6 +143,8 @@ def test_people_stand_among_films_and_say_what_they_watch():
     )
     assert widget.titles[:80] == [str(t) for t in world.titles] and widget.titles[80] == "Person 0"
     assert widget.details[81] == "watches nothing yet, 0 films told"
+    rows = np.frombuffer(widget.neighbours, "<u2")
+    assert len(rows) == 2 * 2 * 92 * widget.k and rows.max() < 80  # of anybody, films alone
     assert widget.axis["labels"] == ["1", "2"] and widget.measures[0]["name"] == "dot product"
 
 

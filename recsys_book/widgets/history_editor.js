@@ -1,5 +1,5 @@
 // HistoryEditor: two networks, a history to edit, and what they make of it.
-// State (see history_editor.py): weights, layout, titles, details, coordinates, kinds, labels,
+// State (see history_editor.py): weights, arrays, titles, details, coordinates, kinds, labels,
 // palette, contexts, continuous, n_candidates, shown, title, noun, unit, history, context.
 
 // ------------------------------------------------------------ the models
@@ -18,7 +18,7 @@ class Networks {
   constructor(model) {
     const all = halves(bytes(model.get("weights")));
     this.of = {};
-    for (const { name, shape, start } of model.get("layout")) {
+    for (const { name, shape, start } of model.get("arrays")) {
       const size = shape.reduce((a, b) => a * b, 1);
       this.of[name] = { shape, data: all.subarray(start, start + size) };
     }

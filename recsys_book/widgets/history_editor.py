@@ -35,7 +35,7 @@ class HistoryEditor(anywidget.AnyWidget):
     _css = joined("shared.css", "search.css", "history_editor.css")
 
     weights = traitlets.Bytes().tag(sync=True)  # float16, one array after the other
-    layout = traitlets.List(traitlets.Dict()).tag(sync=True)  # {"name", "shape", "start"}
+    arrays = traitlets.List(traitlets.Dict()).tag(sync=True)  # {"name", "shape", "start"}
     titles = traitlets.List(traitlets.Unicode()).tag(sync=True)  # N
     details = traitlets.List(traitlets.Unicode()).tag(sync=True)  # N, a line each
     coordinates = traitlets.Bytes().tag(sync=True)  # uint16 [N, 2], 0..65535
@@ -118,10 +118,10 @@ class HistoryEditor(anywidget.AnyWidget):
             raise ValueError(f"details are {len(details)} for {n} titles")
         if not 1 <= shown <= n_candidates <= n:
             raise ValueError(f"shown is {shown} and n_candidates {n_candidates}, of {n} items")
-        weights, layout = pack(generator, ranker)
+        weights, arrays = pack(generator, ranker)
         return cls(
             weights=weights,
-            layout=layout,
+            arrays=arrays,
             titles=[" ".join(text.split()) for text in titles],
             details=list(details) or [""] * n,
             coordinates=_square(flat),
@@ -169,16 +169,16 @@ class HistoryEditor(anywidget.AnyWidget):
 
 def pack(generator: CandidateGenerator, ranker: WatchTimeRanker) -> tuple[bytes, list[dict]]:
     """All weights as float16, and where each array starts, counted in numbers."""
-    layout, parts, start = [], [], 0
+    arrays, parts, start = [], [], 0
     for prefix, model in (("generator", generator), ("ranker", ranker)):
         for name, weight in model.state_dict().items():
-            layout.append({"name": f"{prefix}.{name}", "shape": list(weight.shape), "start": start})
+            arrays.append({"name": f"{prefix}.{name}", "shape": list(weight.shape), "start": start})
             with np.errstate(over="ignore"):  # it is looked for below
                 parts.append(weight.detach().cpu().numpy().astype("<f2"))
             start += weight.numel()
     if not all(np.isfinite(part).all() for part in parts):
         raise ValueError("the models hold weights that 16 bits cannot carry")
-    return b"".join(part.tobytes() for part in parts), layout
+    return b"".join(part.tobytes() for part in parts), arrays
 
 
 def rounded(model: nn.Module) -> nn.Module:

@@ -35,11 +35,11 @@ def test_every_weight_is_packed_once_in_sixteen_bits():
     widget = made()
     generator = CandidateGenerator(N, 4, (5, 3), cardinalities=(3,))
     ranker = WatchTimeRanker(N, 1, (3,), dim=4, hidden=(5,))
-    weights, layout = pack(generator, ranker)
+    weights, arrays = pack(generator, ranker)
     n = sum(p.numel() for m in (generator, ranker) for p in m.parameters())
     assert len(weights) == len(widget.weights) == 2 * n
     numbers = np.frombuffer(weights, dtype="<f2")
-    for entry in layout:
+    for entry in arrays:
         model = generator if entry["name"].startswith("generator.") else ranker
         weight = rounded(model).state_dict()[entry["name"].split(".", 1)[1]]
         found = numbers[entry["start"] : entry["start"] + weight.numel()].astype("f4")
@@ -91,3 +91,14 @@ def test_weights_too_large_for_sixteen_bits_are_refused():
     torch.nn.init.constant_(generator.items.weight, 1e6)
     with pytest.raises(ValueError, match="16 bits cannot carry"):
         made(generator=generator)
+
+
+def test_no_attribute_takes_a_name_that_every_widget_has():
+    """`layout` is the widget's own: a page that finds numbers there cannot draw it."""
+    from anywidget import AnyWidget
+
+    from recsys_book import widgets
+
+    for name in widgets.__all__:
+        own = {key for key in vars(getattr(widgets, name)) if not key.startswith("_")}
+        assert own.isdisjoint(AnyWidget.class_trait_names()), name

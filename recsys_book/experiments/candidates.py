@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -93,9 +94,8 @@ def _new_ones(
     known = torch.zeros(log.n_items, dtype=torch.bool)
     known[log.item[before]] = True
     key = examples.user * log.n_items + examples.item
-    again = torch.isin(key, log.keys()[before]) | (examples.history == examples.item[:, None]).any(
-        1
-    )
+    in_history = (examples.history == examples.item[:, None]).any(1)
+    again = torch.isin(key, log.keys()[before]) | in_history
     kept = here & ~again & known[examples.item]
     return examples[kept], int(here.sum() - kept.sum())
 
@@ -406,12 +406,11 @@ def refit_and_test(
         "recall" {K: figure}, "epochs", "model".
     """
     past = training_examples(task, until=task.test_from, seed=seed, **how)
-    model, seen = make(), []
+    model, epoch = make(), count(1)
 
     def after(model: nn.Module) -> float:
         watch(model)
-        seen.append(len(seen))
-        return float(len(seen))  # the last epoch is the one that stays
+        return float(next(epoch))  # so that the last epoch is the one that stays
 
     validate = None if watch is None else after
     train(model, task, past, recipe, seed, epochs=epochs, validate=validate)
@@ -475,9 +474,9 @@ def oracle_recalls(world: World, task: Task, every: int = 5, k: int = 50) -> dic
         context = Context(device[:, None], daypart[:, None], history=part.history)
         return world.click_probability(part.user[:, None], films.expand(len(part), -1), context)
 
-    count = lambda ids: torch.bincount(ids.long(), minlength=world.n_films).double()
-    shown = 1 + count(world.log.film[world.log.time < task.test_from])
-    clicked = count(task.log.item[task.log.time < task.test_from])
+    times = lambda ids: torch.bincount(ids.long(), minlength=world.n_films).double()
+    shown = 1 + times(world.log.film[world.log.time < task.test_from])
+    clicked = times(task.log.item[task.log.time < task.test_from])
     scores = {
         "popularity": popularity(clicked),
         "the truth": truth,
@@ -559,7 +558,7 @@ def run_variant(
 
 def run_random_split(task: Task, setting: dict, seed: int, epochs: int) -> dict:
     """Full softmax under a drawn setting, see `random_split`."""
-    return random_split(task, *_made(task, "leaky histories", setting, seed), seed, epochs)
+    return random_split(task, *_made(task, "full softmax", setting, seed), seed, epochs)
 
 
 def _made(task: Task, variant: str, setting: dict, seed: int) -> tuple[Callable, Recipe]:

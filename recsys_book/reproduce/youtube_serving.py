@@ -21,6 +21,12 @@ SIZES = (10_000, 100_000, 1_000_000)
 CATALOGUES = (300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
 HNSW_EFFORTS = (100, 150, 200, 300, 500, 800, 1_200, 2_000, 3_000)
 IVF_EFFORTS = (1, 2, 4, 8, 16, 32, 64)
+#: Name → kind, efforts, lifted.
+INDEXES = {
+    "exact": ("exact", (None,), True), "flat": ("flat", (None,), True),
+    "ivf": ("ivf", IVF_EFFORTS, True), "hnsw": ("hnsw", HNSW_EFFORTS, True),
+    "hnsw, not lifted": ("hnsw", HNSW_EFFORTS, False),
+}  # fmt: skip
 DAY = 86_400
 
 
@@ -42,14 +48,10 @@ def size(vectors: torch.Tensor, queries: torch.Tensor, n: int, normalize: bool) 
     threads = torch.get_num_threads()
     many, found = costs.multiplied(vectors, n), {}
     truth = None
-    for name, efforts in (
-        ("exact", (None,)), ("flat", (None,)), ("ivf", IVF_EFFORTS), ("hnsw", HNSW_EFFORTS),
-        ("hnsw, not lifted", HNSW_EFFORTS),
-    ):  # fmt: skip
-        kind, plain = name.split(",")[0], "not lifted" in name
-        if plain and (normalize or n > 100_000):
-            continue
-        index, seconds = costs.timed_build(many, kind, normalize=normalize, lift=not plain)
+    for name, (kind, efforts, lift) in INDEXES.items():
+        if not lift and (normalize or n > 100_000):
+            continue  # cosine needs none, and the point is made by then
+        index, seconds = costs.timed_build(many, kind, normalize=normalize, lift=lift)
         if truth is None:
             truth = index.search(queries, K)[1]
         torch.set_num_threads(1)
@@ -65,7 +67,7 @@ def size(vectors: torch.Tensor, queries: torch.Tensor, n: int, normalize: bool) 
 def main() -> None:
     """Run it all, print it, record it."""
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", [0])
-    cells = Cells(NAME, [DIM, K, SIZES, CATALOGUES, HNSW_EFFORTS, IVF_EFFORTS])
+    cells = Cells(NAME, [DIM, K, SIZES, CATALOGUES, INDEXES])
     kept: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def vectors() -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,7 +81,7 @@ def main() -> None:
             key = f"{n} {'cosine' if normalize else 'dot product'}"
             make = lambda n=n, normalize=normalize: size(*vectors(), n, normalize)
             indexes[key] = cells.get(key, make)
-            for kind in [name for name, found in indexes[key].items() if isinstance(found, dict)]:
+            for kind in (name for name in INDEXES if name in indexes[key]):
                 for row in indexes[key][kind]["curve"]:
                     print(key, kind, {k: v and round(v, 3) for k, v in row.items()})
     stages = {}

@@ -86,10 +86,8 @@ class Work:
         """What a split at random would have reported, in one world."""
 
         def make() -> dict:
-            task, epochs = (
-                make_task(simulate(seed=seed)),
-                self.first("leaky histories", seed)["epochs"],
-            )
+            task = make_task(simulate(seed=seed))
+            epochs = self.first("leaky histories", seed)["epochs"]
             setting = self.choose_first("full softmax")
             return candidates.run_random_split(task, setting, seed, epochs)
 

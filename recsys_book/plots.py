@@ -107,6 +107,21 @@ def show(figure: Figure, alt: str) -> Picture:
     return Picture(to_png(figure, dpi=200), alt, width)
 
 
+def seed_dots(ax: plt.Axes, y: float, values: Sequence[float], reach: float, colour: str) -> None:
+    """One row of a comparison: a dot a seed, and their mean with an interval.
+
+    Args:
+        ax: drawn into.
+        y: height of the row.
+        values: a figure a seed.
+        reach: from the mean to an end of the interval.
+        colour: of the row.
+    """
+    ax.plot(values, [y] * len(values), "o", ms=4, alpha=0.4, color=colour)
+    mean = sum(values) / len(values)
+    ax.errorbar(mean, y, xerr=reach, fmt="D", ms=5, color=colour, capsize=3)
+
+
 def sign_table(
     table: np.ndarray,
     rows: Sequence[str],

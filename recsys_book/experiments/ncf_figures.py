@@ -15,7 +15,7 @@ from recsys_book.data.world import GENRES, World
 from recsys_book.experiments.embeddings import Judge, company, purities
 from recsys_book.experiments.ncf import ALPHAS
 from recsys_book.models.ncf import NeuMF
-from recsys_book.plots import PALETTE, Picture, show, to_png
+from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import Frames, Switches
 
 #: HR@10 and NDCG@10 of NeuMF in the NCF paper (Table 2): factors → pre-trained, from scratch.
@@ -66,11 +66,7 @@ def race_figure(values: Mapping[str, Sequence[float]], title: str, label: str) -
     for y, name in enumerate(order):
         interval = t_interval(values[name])
         colour = PALETTE[COLOURS.get(name, "blue")]
-        ax.plot(values[name], [y] * len(values[name]), "o", ms=4, alpha=0.45, color=colour)
-        ax.errorbar(
-            interval.mean, y, xerr=interval.high - interval.mean,
-            fmt="D", ms=6, color=colour, capsize=3,
-        )  # fmt: skip
+        seed_dots(ax, y, values[name], interval.high - interval.mean, colour)
         told.append(f"{NAMES.get(name, name)} {interval.mean:.3f}")
     ax.axvline(0, color=PALETTE["grey"], ls="--", lw=1)
     ax.text(0, len(order) - 0.45, "popularity", fontsize=8, ha="center", color=PALETTE["grey"])

@@ -17,7 +17,7 @@ from recsys_book.data.world import DAYPARTS, DEVICES, GENRES, World
 from recsys_book.experiments.embedding_figures import explorer
 from recsys_book.experiments.watch_time import Fitted, Requests
 from recsys_book.models.youtube_dnn import CandidateGenerator
-from recsys_book.plots import PALETTE, Picture, show, to_png
+from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames, HistoryEditor
 
 HEAD_NAMES = {
@@ -25,6 +25,9 @@ HEAD_NAMES = {
     "watch time": "weighted by watch time",
     "regression": "plain regression",
 }
+#: What the ranker's continuous inputs are taken to be where nothing is known: a watch twelve hours
+#: ago, and no film shown before.
+LAST_WATCH = torch.tensor([[12 * 3_600.0, 0.0]])
 HEAD_COLOURS = {"click": "orange", "watch time": "blue", "regression": "green"}
 
 
@@ -57,11 +60,7 @@ def recall_figure(values: Mapping[str, Sequence[float]], title: str, k: int) -> 
         interval = t_interval(values[name])
         wrong = "no log Q" in name or "leaky" in name
         colour = PALETTE["vermilion" if wrong else "grey" if name == "popularity" else "blue"]
-        ax.plot(values[name], [y] * len(values[name]), "o", ms=4, alpha=0.4, color=colour)
-        ax.errorbar(
-            interval.mean, y, xerr=interval.high - interval.mean, fmt="D", ms=5, color=colour,
-            capsize=3,
-        )  # fmt: skip
+        seed_dots(ax, y, values[name], interval.high - interval.mean, colour)
         told.append(f"{name} {interval.mean:.3f}")
     ax.set_yticks(range(len(order)), order)
     ax.set(title=title, xlabel=f"recall@{k} of the next watch")
@@ -101,22 +100,18 @@ def heads_figure(record: dict) -> Picture:
         "clicks": "clicks of ten films,\nshare of the best ten's",
         "bait": "clickbait\namong ten films",
     }
-    figure, axes = plt.subplots(1, len(panels), figsize=(9.6, 2.3), sharey=True)
+    figure, axes = plt.subplots(2, 2, figsize=(7.4, 3.8), sharey=True)
     told = []
-    for ax, (name, words) in zip(axes, panels.items(), strict=True):
+    for ax, (name, words) in zip(axes.flat, panels.items(), strict=True):
         values = head_values(record, name)
         for y, (head, one) in enumerate(values.items()):
             interval = t_interval(one)
             colour = PALETTE[HEAD_COLOURS[head]]
-            ax.plot(one, [y] * len(one), "o", ms=4, alpha=0.4, color=colour)
-            ax.errorbar(
-                interval.mean, y, xerr=interval.high - interval.mean, fmt="D", ms=5, color=colour,
-                capsize=3,
-            )  # fmt: skip
+            seed_dots(ax, y, one, interval.high - interval.mean, colour)
             told.append(f"{name} of {HEAD_NAMES[head]} {interval.mean:.3f}")
         ax.set_title(words, fontsize=9)
         ax.set_ylim(-0.6, len(values) - 0.4)
-    axes[0].set_yticks(range(len(HEAD_NAMES)), list(HEAD_NAMES.values()))
+    axes[0, 0].set_yticks(range(len(HEAD_NAMES)), list(HEAD_NAMES.values()))
     return show(figure, alt=f"Three heads against the truth: {'; '.join(told)}")
 
 
@@ -134,18 +129,14 @@ def position_figure(record: dict) -> Picture:
     """What the place in the list does to two heads, each held against what it is after."""
     titles = {"click": "click model: Spearman\nwith the true chance of a click",
               "watch time": "watch time: Spearman\nwith the true minutes"}  # fmt: skip
-    figure, axes = plt.subplots(1, 2, figsize=(8.6, 2.4), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 2.4), sharey=True)
     told = []
     for ax, (head, truth) in zip(axes, OWN_TRUTH.items(), strict=True):
         colour = PALETTE[HEAD_COLOURS[head]]
         for y, (how, words) in enumerate(PLACED_WORDS.items()):
             one = head_values(record, truth, how)[head]
             interval = t_interval(one)
-            ax.plot(one, [-y] * len(one), "o", ms=4, alpha=0.4, color=colour)
-            ax.errorbar(
-                interval.mean, -y, xerr=interval.high - interval.mean, fmt="D", ms=5, color=colour,
-                capsize=3,
-            )  # fmt: skip
+            seed_dots(ax, -y, one, interval.high - interval.mean, colour)
             told.append(f"{HEAD_NAMES[head]}, {words}: {interval.mean:.3f}")
         ax.set_title(titles[head], fontsize=9)
         ax.set_ylim(0.6 - len(PLACED_WORDS), 0.6)
@@ -185,7 +176,7 @@ def two_lists_frames(
     films = asked.examples.item.view(asked.minutes.shape)
     images, alts = [], []
     for person in people:
-        figure, axes = plt.subplots(1, len(scores), figsize=(4.6 * len(scores), 3.3))
+        figure, axes = plt.subplots(1, len(scores), figsize=(3.5 * len(scores), 3.0))
         told = []
         for ax, (head, values) in zip(axes, scores.items(), strict=True):
             top = values.view(asked.minutes.shape)[person].topk(k).indices
@@ -195,7 +186,7 @@ def two_lists_frames(
                 film = int(films[person, top[place]])
                 colour = PALETTE["vermilion"] if bool(bait[place]) else "#222222"
                 mark = "⚑ " if bool(bait[place]) else ""
-                ax.text(0, k - place, f"{mark}{world.titles[film]}"[:30], fontsize=8, color=colour)
+                ax.text(0, k - place, f"{mark}{world.titles[film]}"[:24], fontsize=8, color=colour)
                 ax.text(0.78, k - place, f"{float(clicks[place]):.0%}", fontsize=8, ha="right")
                 ax.text(1, k - place, f"{float(minutes[place]):.1f}", fontsize=8, ha="right")
             ax.text(0.78, k + 1, "clicked", fontsize=8, ha="right", color="#555555")
@@ -256,6 +247,35 @@ def users_and_films_explorer(
     )  # fmt: skip
 
 
+@torch.no_grad()
+def bait_by_stage(
+    world: World, generator: CandidateGenerator, ranker: Fitted, n_people: int = 200,
+    n_candidates: int = 100, k: int = 10,
+) -> dict[str, float]:  # fmt: skip
+    """Share of clickbait in the catalogue, and in the first k films of one stage and of both.
+
+    Args:
+        world, generator, ranker: see `history_editor`.
+        n_people: the first so many, in the evening, on a phone, with their last thirty watches.
+        n_candidates: handed over by the first stage.
+        k: length of the lists.
+    """
+    bait = torch.from_numpy(world.truth.clickbait).double()
+    history = world.log.final_histories(30)[:n_people]
+    now = torch.tensor([[1, 1 + DAYPARTS.index("evening")]])
+    scores = generator.score(history, now.expand(len(history), -1))
+    scores = torch.nn.functional.pad(scores, (0, 1)).scatter(1, history, -torch.inf)[:, :-1]
+    found = scores.topk(n_candidates, dim=1).indices  # [P, C]
+    n = found.numel()
+    continuous = ranker.quantiles(LAST_WATCH).expand(n, -1)
+    logits = ranker.model(
+        found.flatten(), history.repeat_interleave(n_candidates, 0), now.expand(n, -1), continuous
+    )
+    ranked = found.gather(1, logits.view(found.shape).topk(k, dim=1).indices)
+    shares = {"catalogue": bait, "first stage": bait[found[:, :k]], "both stages": bait[ranked]}
+    return {name: float(values.mean()) for name, values in shares.items()}
+
+
 def history_editor(
     world: World,
     log: Interactions,
@@ -281,8 +301,7 @@ def history_editor(
         for kind, n, lure in zip(genre, log.item_counts().tolist(), bait, strict=True)
     ]
     (flat,) = maps.epoch_maps([normalize(generator.item_vectors().detach())])
-    hour = 3_600.0
-    continuous = ranker.quantiles(torch.tensor([[12 * hour, 0.0]]))[0]  # last watch, times shown
+    continuous = ranker.quantiles(LAST_WATCH)[0]
     return HistoryEditor.from_models(
         generator, ranker.model, flat, [str(title) for title in world.titles],
         title="Watch something: both networks, in this page", kinds=genre, details=details,

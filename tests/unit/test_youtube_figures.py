@@ -161,6 +161,11 @@ def test_the_editor_carries_both_trained_networks():
     assert editor.history == [3, 5] and [f["name"] for f in editor.contexts] == [
         "device", "time of day",
     ]  # fmt: skip
+    shares = figures.bait_by_stage(world, generator, ranker, n_people=30, n_candidates=20, k=20)
+    assert shares["first stage"] == shares["both stages"]  # all candidates, in another order
+    assert shares["catalogue"] == pytest.approx(world.truth.clickbait.mean())
+    short = figures.bait_by_stage(world, generator, ranker, n_people=30, n_candidates=20, k=5)
+    assert short["first stage"] != shares["first stage"]
     baits = [i for i, text in enumerate(editor.details) if "clickbait" in text]
     assert baits == world.truth.clickbait.nonzero()[0].tolist()
     assert 0 < editor.continuous[0] < 1

@@ -28,8 +28,8 @@ from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.sampling import UnseenItems, beside_negatives
 from recsys_book.train import History, fit
 
-DECAY = 0.85  # of the learning rate, after every epoch
-MAX_EPOCHS, PATIENCE = 14, 3
+DECAY = 0.85  # of the learning rate, after every epoch, where a setting says no other
+MAX_EPOCHS, PATIENCE = 14, 3  # epochs at most, where a setting says no other
 SGD_EPOCHS = 5
 
 
@@ -240,6 +240,8 @@ class Setting:
         n_negatives: per observed pair.
         weight_decay: Adam's L2.
         batch_size: observed pairs a step.
+        decay: the learning rate is multiplied by it after every epoch.
+        epochs: at most; None for as many as the experiment gives all others.
     """
 
     lr: float
@@ -247,6 +249,8 @@ class Setting:
     n_negatives: int = 4
     weight_decay: float = 0.0
     batch_size: int = 4_096
+    decay: float = DECAY
+    epochs: int | None = None
 
 
 def adam(model: nn.Module, log: Interactions, setting: Setting, seed: int, **more) -> History:
@@ -261,7 +265,7 @@ def adam(model: nn.Module, log: Interactions, setting: Setting, seed: int, **mor
     """
     return train_implicit(
         model, log, lr=setting.lr, seed=seed, weight_decay=setting.weight_decay,
-        n_negatives=setting.n_negatives, batch_size=setting.batch_size, decay=DECAY,
+        n_negatives=setting.n_negatives, batch_size=setting.batch_size, decay=setting.decay,
         side_by_side=True, amp=True, **more,
     )  # fmt: skip
 
@@ -271,7 +275,7 @@ def try_setting(judge: Judge, name: str, setting: Setting, seed: int = 0) -> tup
     model = make_model(name, judge.split.train, setting.factors, seed)
     history = adam(
         model, judge.split.train, setting, seed,
-        epochs=MAX_EPOCHS, validate=judge.validation, patience=PATIENCE,
+        epochs=setting.epochs or MAX_EPOCHS, validate=judge.validation, patience=PATIENCE,
     )  # fmt: skip
     return history.best_score, history.best_epoch + 1
 
@@ -338,7 +342,7 @@ def run_cell(judge: Judge, name: str, setting: Setting, seed: int) -> Cell:
         run = lambda validate: adam(model, log, setting, seed, validate=validate, **more)
         return watch(judge, run, choose=choose)
 
-    chosen = train(split.train, MAX_EPOCHS, PATIENCE, True)
+    chosen = train(split.train, setting.epochs or MAX_EPOCHS, PATIENCE, True)
     # As many epochs as before, so that it can be seen what the test would have chosen.
     refit = train(split.train_and_validation, len(chosen.test), None, False)
     return Cell(chosen, refit, chosen.history.best_epoch + 1)

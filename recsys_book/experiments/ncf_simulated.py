@@ -19,7 +19,7 @@ from recsys_book.experiments.embeddings import Judge
 from recsys_book.experiments.implicit import train_implicit
 from recsys_book.experiments.ladder import make_ranking, make_task
 from recsys_book.experiments.ladder import ndcg as oracle_ndcg
-from recsys_book.experiments.ncf import DECAY, Setting, fine_tune, make_model
+from recsys_book.experiments.ncf import Setting, fine_tune, make_model
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
@@ -70,7 +70,7 @@ def adam(model: nn.Module, log: Interactions, setting: Setting, seed: int, **mor
     """`train_implicit` with the chapter's schedule; `more` as there."""
     return train_implicit(
         model, log, lr=setting.lr, seed=seed, weight_decay=setting.weight_decay,
-        n_negatives=setting.n_negatives, batch_size=setting.batch_size, decay=DECAY,
+        n_negatives=setting.n_negatives, batch_size=setting.batch_size, decay=setting.decay,
         side_by_side=True, **more,
     )  # fmt: skip
 
@@ -87,7 +87,7 @@ def choose_epochs(judge: Judge, make, setting: Setting, seed: int) -> tuple[nn.M
     model = make(judge.train)
     history = adam(
         model, judge.train, setting, seed,
-        epochs=MAX_EPOCHS, patience=PATIENCE, validate=judge.validate,
+        epochs=setting.epochs or MAX_EPOCHS, patience=PATIENCE, validate=judge.validate,
     )  # fmt: skip
     return model, history
 

@@ -21,8 +21,14 @@ def bce(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
 
     Returns:
         a scalar tensor.
+
+    Raises:
+        ValueError: labels other than 0 and 1, or of another shape than the logits.
     """
     check_same_shape("logits", logits, "labels", labels)
+    bad = (labels != 0) & (labels != 1)
+    if bad.any():
+        raise ValueError(f"labels contains {float(labels[bad][0])}; a label must be 0 or 1")
     return F.binary_cross_entropy_with_logits(logits, labels, weight=weight)
 
 

@@ -1,0 +1,177 @@
+"""FTRL-Proximal, parameter groups, and a schedule with warm-up.
+
+McMahan, Holt, Sculley and others: Ad Click Prediction: a View from the Trenches. KDD 2013,
+https://doi.org/10.1145/2487575.2488200, algorithm 1. "Follow the regularized leader": the weight
+after step t is the one that would have been best against all gradients so far, with a pull towards
+where it stood at each step, and with an L1 penalty that leaves it at exactly zero for as long as
+the evidence is thin:
+
+    w = argmin over w of  (sum of g) w + 1/2 sum over steps of σ_s (w − w_s)² + l1 |w| + l2/2 w²
+
+which has one closed form per weight, below. It is what trains the wide side of Wide & Deep (Cheng
+et al. 2016, section 3.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+
+from recsys_book.checks import check_positive
+
+
+class FTRL(torch.optim.Optimizer):
+    """FTRL-Proximal, each weight with a learning rate of its own.
+
+    With g the gradient of a weight at a step, n the sum of its squared gradients before, and
+    r(n) = n^(−lr_power), the square root where lr_power is −0.5:
+
+        σ = (r(n + g²) − r(n)) / lr,   n ← n + g²,   z ← z + g − σ w
+        w = 0                                            where |z| <= l1
+        w = −(z − sign(z) l1) / ((beta + r(n)) / lr + l2)    elsewhere
+
+    A weight whose gradient is 0 is left alone, so rows that no example has touched stay as they
+    are, and dense and sparse gradients give the same weights. z sums gradients, so `l1` is
+    measured in them: a mean over a batch makes gradients, and the `l1` that is wanted, that much
+    smaller than a sum.
+
+    (beta + r(n)) / lr is kept as a sum of its own. With a constant learning rate that changes
+    nothing; under a schedule the plain formula would scale every weight at once whenever the rate
+    moves.
+
+    Args:
+        params: parameters or groups of them, all zero: from any other start the closed form, which
+            knows nothing of it, would jump back to zero.
+        lr: learning rate (α), above 0.
+        l1: strength of |w|; what makes zeros.
+        l2: strength of w²/2.
+        beta: β, keeps the first steps small.
+        lr_power: how fast the rates fall with n, at most 0; −0.5 as in the paper.
+
+    Raises:
+        ValueError: an argument out of range; at the first step, a parameter that is not zero.
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 0.1,
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        beta: float = 1.0,
+        lr_power: float = -0.5,
+    ) -> None:
+        defaults = {"lr": lr, "l1": l1, "l2": l2, "beta": beta, "lr_power": lr_power}
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict) -> None:
+        """A further group of parameters, with options of its own."""
+        options = self.defaults | param_group
+        check_positive("lr", options["lr"])
+        for name in ("l1", "l2", "beta"):
+            check_positive(name, options[name], zero_allowed=True)
+        if not options["lr_power"] <= 0:
+            raise ValueError(f"lr_power is {options['lr_power']!r}; it must be 0 or less")
+        super().add_param_group(param_group)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Move every parameter that has a gradient, dense or sparse."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state.update(_start(weight, group))
+                if weight.grad.is_sparse:
+                    self._step_rows(weight, state, group)
+                else:
+                    _update(weight, weight.grad, state["z"], state["n"], state["d"], group)
+        return loss
+
+    @staticmethod
+    def _step_rows(weight: Tensor, state: dict, group: dict) -> None:
+        """Only the rows that the sparse gradient names are read and written."""
+        gradient = weight.grad.coalesce()
+        rows = gradient.indices()[0]
+        every = (weight, state["z"], state["n"], state["d"])
+        some = [whole.index_select(0, rows) for whole in every]
+        _update(some[0], gradient.values(), *some[1:], group)
+        for whole, part in zip(every, some, strict=True):
+            whole.index_copy_(0, rows, part)
+
+
+def _start(weight: Tensor, group: dict) -> dict[str, Tensor]:
+    """z, n, and d = (beta + r(n)) / lr, before the first step."""
+    if torch.count_nonzero(weight):
+        raise ValueError(
+            f"params contains a tensor of shape {tuple(weight.shape)} that is not all zero; FTRL "
+            "starts at zero (its closed form would forget any other start)"
+        )
+    n = torch.zeros_like(weight)
+    return {
+        "z": torch.zeros_like(weight),
+        "n": n,
+        "d": (group["beta"] + n.pow(-group["lr_power"])) / group["lr"],
+    }
+
+
+def _update(w: Tensor, g: Tensor, z: Tensor, n: Tensor, d: Tensor, group: dict) -> None:
+    """One step on tensors of one shape, in place."""
+    power = -group["lr_power"]
+    more = n + g * g
+    sigma = (more.pow(power) - n.pow(power)) / group["lr"]
+    z += g - sigma * w
+    n.copy_(more)
+    d += sigma
+    pulled = z.sign() * (z.abs() - group["l1"]).clamp(min=0)
+    new = -pulled / (d + group["l2"])
+    w.copy_(torch.where(g == 0, w, new))
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Two groups for any optimizer of torch: weights that decay, and biases that do not.
+
+    A bias says how high the whole lies, not how much one thing leans on another; pulling it to zero
+    makes every prediction wrong by a constant and simplifies nothing.
+
+    Args:
+        model: its parameters of two dimensions or more decay, except those called bias.
+        weight_decay: of the first group.
+    """
+    check_positive("weight_decay", weight_decay, zero_allowed=True)
+    decay, keep = [], []
+    for name, weight in model.named_parameters():
+        is_bias = weight.dim() < 2 or "bias" in name.rsplit(".", 1)[-1]
+        (keep if is_bias else decay).append(weight)
+    return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
+
+
+def warmup_cosine(
+    optimizer: torch.optim.Optimizer, warmup: int, total: int, first: float = 0.1
+) -> LRScheduler:
+    """A learning rate that rises in a line for `warmup` steps and falls along a cosine to zero.
+
+    Args:
+        optimizer: whose groups' rates are the top of the curve.
+        warmup: steps of the schedule (epochs, in `fit`), at least 1.
+        total: steps in all, more than `warmup`.
+        first: share of the rate in the first step.
+
+    Raises:
+        ValueError: warmup or total out of range.
+    """
+    if not 1 <= warmup < total:
+        raise ValueError(f"warmup is {warmup} and total {total}; 1 <= warmup < total must hold")
+    rise = LinearLR(optimizer, start_factor=first, total_iters=warmup)
+    fall = CosineAnnealingLR(optimizer, T_max=total - warmup)
+    return SequentialLR(optimizer, [rise, fall], milestones=[warmup])

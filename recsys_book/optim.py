@@ -92,22 +92,26 @@ class FTRL(torch.optim.Optimizer):
                 state = self.state[weight]
                 if not state:
                     state.update(_start(weight, group))
-                if weight.grad.is_sparse:
-                    self._step_rows(weight, state, group)
-                else:
-                    _update(weight, weight.grad, state["z"], state["n"], state["d"], group)
+                every = (weight, state["z"], state["n"], state["d"])
+                if weight.dim() == 0:
+                    _update(*every, weight.grad, group)
+                    continue
+                rows, gradient = _touched(weight.grad)
+                some = [whole.index_select(0, rows) for whole in every]
+                _update(*some, gradient, group)
+                for whole, part in zip(every, some, strict=True):
+                    whole.index_copy_(0, rows, part)
         return loss
 
-    @staticmethod
-    def _step_rows(weight: Tensor, state: dict, group: dict) -> None:
-        """Only the rows that the sparse gradient names are read and written."""
-        gradient = weight.grad.coalesce()
-        rows = gradient.indices()[0]
-        every = (weight, state["z"], state["n"], state["d"])
-        some = [whole.index_select(0, rows) for whole in every]
-        _update(some[0], gradient.values(), *some[1:], group)
-        for whole, part in zip(every, some, strict=True):
-            whole.index_copy_(0, rows, part)
+
+def _touched(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows with a gradient, and it: of a large table a batch touches few, and only they are read."""
+    if gradient.is_sparse:
+        gradient = gradient.coalesce()
+        return gradient.indices()[0], gradient.values()
+    rows = gradient.flatten(1).any(1) if gradient.dim() > 1 else gradient != 0
+    rows = rows.nonzero().squeeze(1)
+    return rows, gradient.index_select(0, rows)
 
 
 def _start(weight: Tensor, group: dict) -> dict[str, Tensor]:
@@ -125,7 +129,7 @@ def _start(weight: Tensor, group: dict) -> dict[str, Tensor]:
     }
 
 
-def _update(w: Tensor, g: Tensor, z: Tensor, n: Tensor, d: Tensor, group: dict) -> None:
+def _update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: dict) -> None:
     """One step on tensors of one shape, in place."""
     power = -group["lr_power"]
     more = n + g * g

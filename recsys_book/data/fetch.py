@@ -163,6 +163,24 @@ def read_member(archive: Path, member: str) -> bytes:
         raise ValueError(f"{archive} is truncated or altered: {error}") from error
 
 
+def read_member_called(archive: Path, name: str, sha256: str) -> bytes:
+    """The member of a zip archive with this last part of its name, in whatever folder it lies.
+
+    Raises:
+        ValueError: none of them has the SHA-256 that it must have, or as in `read_member`.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [m for m in opened.namelist() if m.rsplit("/", 1)[-1] == name]
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{archive} is truncated or altered: {error}") from error
+    for member in members:
+        content = read_member(archive, member)
+        if hashlib.sha256(content).hexdigest() == sha256:
+            return content
+    raise ValueError(f"{archive} is truncated or altered: {name} in it is missing or another one")
+
+
 def read_tar_member(archive: Path, member: str) -> bytes:
     """`read_member` for a tar archive, packed with gzip or not."""
     try:

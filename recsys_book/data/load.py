@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recsys_book.data.frappe import Frappe, load_frappe
 from recsys_book.data.kuairand_pure import KuaiRand, load_kuairand_pure
 from recsys_book.data.ml_latest_small import MovieLens, load_ml_latest_small
 from recsys_book.data.ncf_ml_1m import NCFSplit, load_ncf_ml_1m
@@ -11,10 +12,11 @@ DATASETS = {
     "ml-latest-small": load_ml_latest_small,
     "ncf-ml-1m": load_ncf_ml_1m,
     "kuairand-pure": load_kuairand_pure,
+    "frappe": load_frappe,
 }
 
 
-def load(name: str, *, download: bool = True) -> NCFSplit | MovieLens | KuaiRand:
+def load(name: str, *, download: bool = True) -> NCFSplit | MovieLens | KuaiRand | Frappe:
     """Load a data set, from $RECSYS_BOOK_DATA, the cache, or the network, in this order.
 
     Args:

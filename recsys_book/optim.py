@@ -105,7 +105,7 @@ class FTRL(torch.optim.Optimizer):
 
 
 def _touched(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows with a gradient, and it: of a large table a batch touches few, and only they are read."""
+    """Rows with a gradient, and it: of a large table a batch touches few; only they are read."""
     if gradient.is_sparse:
         gradient = gradient.coalesce()
         return gradient.indices()[0], gradient.values()

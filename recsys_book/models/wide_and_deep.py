@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recsys_book.checks import check_ids
+from recsys_book.checks import check_ids, check_positive
 from recsys_book.layers import MLP, Bags, FieldEmbedding, _check_fields, _offsets
 from recsys_book.optim import FTRL
 
@@ -61,7 +61,9 @@ class Explanation:
 
 
 class Wide(nn.Module):
-    """A weight per id and per pair of ids, all in one table that starts at zero; no bias.
+    """A bias, a weight per id and a weight per pair of ids, all starting at zero.
+
+    Alone it is logistic regression on one-hots and crosses.
 
     Args:
         cardinalities: how many ids each of the F fields has.
@@ -95,6 +97,7 @@ class Wide(nn.Module):
             sizes.append(self._size(cross))
         self.table = nn.Embedding(sum(sizes), 1, sparse=sparse)  # [all ids and pairs, 1]
         nn.init.zeros_(self.table.weight)
+        self.bias = nn.Parameter(torch.zeros(()))
         self.register_buffer("offsets", _offsets(sizes), persistent=False)
 
     def parts(self, ids: Tensor, bags: Bags | None = None) -> tuple[Tensor, list[Tensor]]:
@@ -115,9 +118,9 @@ class Wide(nn.Module):
         return fields, crosses
 
     def forward(self, ids: Tensor, bags: Bags | None = None) -> Tensor:
-        """Logits `[B]`: the sum of the weights of whatever is there."""
+        """Logits `[B]`: the bias and the weights of whatever is there."""
         fields, crosses = self.parts(ids, bags)
-        logit = fields.sum(1)
+        logit = self.bias + fields.sum(1)
         for part in crosses:
             logit = logit + (part if part.dim() == 1 else part.sum(1))
         return logit
@@ -207,16 +210,16 @@ class WideAndDeep(nn.Module):
                     f"bag_fields contains {field}; fields run from 0 to {len(cardinalities) - 1}"
                 )
         self.bag_fields = tuple(bag_fields)
-        self.bias = nn.Parameter(torch.zeros(()))
         self.wide = Wide(cardinalities, crosses, buckets, sparse)
         self.vectors = FieldEmbedding(cardinalities, dim, init_std)
         width = (len(cardinalities) + len(self.bag_fields)) * dim
         self.tower = MLP(width, hidden, n_out=None, dropout=dropout)
-        self.out = nn.Linear(hidden[-1] if hidden else width, 1, bias=False)  # one b for both sides
+        # No bias here: one b for both sides, and the wide one has it.
+        self.out = nn.Linear(hidden[-1] if hidden else width, 1, bias=False)
 
     def forward(self, ids: Tensor, bags: Bags | None = None) -> Tensor:
         """Logits `[B]` for ids `[B, F]`, and the bags that crosses and deep side were made for."""
-        return self.bias + self.wide(ids, bags) + self.deep(ids, bags)
+        return self.wide(ids, bags) + self.deep(ids, bags)
 
     def deep(self, ids: Tensor, bags: Bags | None = None) -> Tensor:
         """The deep side's part of the logits, `[B]`."""
@@ -233,7 +236,35 @@ class WideAndDeep(nn.Module):
     def explain(self, ids: Tensor, bags: Bags | None = None) -> Explanation:
         """The logits of `[B, F]` ids taken apart: bias, each wide weight, the deep side."""
         fields, crosses = self.wide.parts(ids, bags)
-        return Explanation(self.bias.detach().clone(), fields, crosses, self.deep(ids, bags))
+        bias = self.wide.bias.detach().clone()
+        return Explanation(bias, fields, crosses, self.deep(ids, bags))
+
+
+def wide_optimizer(
+    wide: Wide,
+    lr: float = 0.1,
+    *,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    beta: float = 1.0,
+    batch_size: int = 1,
+) -> FTRL:
+    """FTRL for a wide side just made, still zero; the bias is not penalized.
+
+    FTRL was made for single examples. A mean over a batch makes gradients `batch_size` times
+    smaller, so l1, l2 and beta are divided by it, and mean what they mean there: with l1 = 3 a
+    weight stays at zero until three clicks that nothing else foretold, or as many non-clicks, speak
+    for it.
+
+    Args:
+        wide: its weights still zero.
+        lr, l1, l2, beta: as for single examples, see `FTRL`.
+        batch_size: examples whose mean the loss is.
+    """
+    check_positive("batch_size", batch_size)
+    penalties = {"l1": l1 / batch_size, "l2": l2 / batch_size}
+    bias = {"params": [wide.bias], "l1": 0.0, "l2": 0.0}
+    return FTRL([{"params": [wide.table.weight], **penalties}, bias], lr, beta=beta / batch_size)
 
 
 def wide_and_deep_optimizers(
@@ -243,24 +274,23 @@ def wide_and_deep_optimizers(
     deep_lr: float = 0.05,
     l1: float = 0.0,
     l2: float = 0.0,
+    beta: float = 1.0,
+    batch_size: int = 1,
 ) -> list[torch.optim.Optimizer]:
     """FTRL for the wide side and AdaGrad for the deep side (section 3.3).
 
     Args:
         model: just made, its wide side still zero.
-        wide_lr, l1, l2: of FTRL; the bias is not penalized.
+        wide_lr, l1, l2, beta, batch_size: of FTRL, see `wide_optimizer`.
         deep_lr: of AdaGrad.
 
     Returns:
         two optimizers, to be stepped on one loss: `fit` takes them so.
     """
-    wide = [
-        {"params": list(model.wide.parameters())},
-        {"params": [model.bias], "l1": 0.0, "l2": 0.0},
-    ]
-    of_wide = {id(weight) for group in wide for weight in group["params"]}
-    deep = [weight for weight in model.parameters() if id(weight) not in of_wide]
-    return [FTRL(wide, wide_lr, l1=l1, l2=l2), torch.optim.Adagrad(deep, deep_lr)]
+    deep = [w for name, w in model.named_parameters() if not name.startswith("wide.")]
+    options = {"l1": l1, "l2": l2, "beta": beta, "batch_size": batch_size}
+    wide = wide_optimizer(model.wide, wide_lr, **options)
+    return [wide, torch.optim.Adagrad(deep, deep_lr)]
 
 
 def hash_pairs(left: Tensor, right: Tensor, buckets: int) -> Tensor:

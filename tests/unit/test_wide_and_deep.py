@@ -11,6 +11,7 @@ from recsys_book.models.wide_and_deep import (
     WideAndDeep,
     hash_pairs,
     wide_and_deep_optimizers,
+    wide_optimizer,
 )
 from recsys_book.train import fit
 
@@ -95,7 +96,7 @@ def test_one_loss_reaches_both_sides():
     assert torch.allclose(model.wide.table.weight.grad.squeeze(1), expected, atol=1e-6)
     for weight in (model.vectors.table.weight, model.out.weight, model.tower.layers[0].weight):
         assert weight.grad.abs().sum() > 0
-    assert torch.allclose(model.bias.grad, residual.sum(), atol=1e-6)
+    assert torch.allclose(model.wide.bias.grad, residual.sum(), atol=1e-6)
 
 
 def test_the_wide_side_does_not_read_the_deep_vectors():
@@ -112,7 +113,7 @@ def test_explain_adds_up():
     model = small()
     fill(model.wide)
     with torch.no_grad():
-        model.bias.fill_(0.7)
+        model.wide.bias.fill_(0.7)
     parts = model.explain(ids, bags)
     assert torch.allclose(parts.logits(), model(ids, bags), atol=1e-5)
     assert parts.fields.shape == (40, 3)
@@ -148,7 +149,8 @@ def test_sparse_and_dense_tables_learn_the_same():
         model = small(sparse=sparse)
         fit(
             model, lambda e, g: [(ids, label)], lambda m, b: bce(m(b[0], bags), b[1]),
-            wide_and_deep_optimizers(model, l1=1e-3), validate=None, max_epochs=20, patience=None,
+            wide_and_deep_optimizers(model, l1=0.3, batch_size=300), validate=None,
+            max_epochs=20, patience=None,
         )  # fmt: skip
         trained.append(model)
     assert torch.allclose(trained[0](ids, bags), trained[1](ids, bags), atol=1e-4)
@@ -156,13 +158,33 @@ def test_sparse_and_dense_tables_learn_the_same():
 
 def test_the_optimizers_share_no_weight_and_leave_none_out():
     model = small()
-    ftrl, adagrad = wide_and_deep_optimizers(model, l1=0.5, l2=0.25)
+    ftrl, adagrad = wide_and_deep_optimizers(model, l1=1.0, l2=0.5, batch_size=2)
     of = lambda optimizer: [p for group in optimizer.param_groups for p in group["params"]]
     every = [id(p) for p in of(ftrl) + of(adagrad)]
     assert sorted(every) == sorted(id(p) for p in model.parameters())
-    assert {id(p) for p in of(ftrl)} == {id(model.bias), id(model.wide.table.weight)}
+    assert {id(p) for p in of(ftrl)} == {id(model.wide.bias), id(model.wide.table.weight)}
     assert [group["l1"] for group in ftrl.param_groups] == [0.5, 0.0]
     assert [group["l2"] for group in ftrl.param_groups] == [0.25, 0.0]
+    assert [group["beta"] for group in ftrl.param_groups] == [0.5, 0.5]
+
+
+def test_penalties_mean_the_same_whatever_the_batch():
+    """The same examples over and over, one at a time as a sum or all at once as a mean."""
+    ids, bags, label = examples(64)
+    found = []
+    for reduce, size in ((torch.sum, 1), (torch.mean, 64)):
+        wide = Wide(CARDINALITIES, CROSSES)
+        optimizer = wide_optimizer(wide, 0.3, l1=0.5, l2=0.2, batch_size=size)
+        for _ in range(10):
+            optimizer.zero_grad()
+            losses = nn.functional.binary_cross_entropy_with_logits(
+                wide(ids, bags), label, reduction="none"
+            )
+            reduce(losses).backward()
+            optimizer.step()
+        found.append(wide(ids, bags))
+    assert torch.allclose(found[0], found[1], atol=1e-4)
+    assert found[0].abs().max() > 0.1
 
 
 def test_hashed_crosses_stay_in_their_table_and_exact_ones_stay_exact():

@@ -1,0 +1,227 @@
+"""Chapter 05 on the simulated service: pairs seen and hidden, optimizers, L1, policies.
+
+Settings are chosen in worlds 100 and 101, which no figure comes from: each kind tries twelve drawn
+settings in both, and the one with the lowest mean log-loss on validation days (20 to 23) decides,
+with the number of epochs that was best there. Figures come from worlds 0 to 4, days 24 to 27, each
+world with half of its sequel pairs hidden from training.
+
+**Logging policies.** Offline figures are of the last four days of a log; online, the model, trained
+anew on the whole log, fills the lists for 14 days. The log is either the service's own 28 days, or
+14 further days in which a trained wide model (with the crosses made by hand), or chance, filled
+the lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from recsys_book.data import simulate
+from recsys_book.data.online import oracle_policy
+from recsys_book.data.world import World
+from recsys_book.experiments import wide_deep as lab
+from recsys_book.experiments.wide_deep import KINDS, Setting
+from recsys_book.metrics import auc, log_loss
+from recsys_book.models.wide_and_deep import Wide
+from recsys_book.reproduce.cells import Cells, in_processes
+from recsys_book.reproduce.record import Run
+
+NAME = "wide_deep_simulated"
+SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101)
+L1S = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+BUCKETS = (1_000, 10_000, 100_000)  # an exact cross has a million pairs
+LOGS = ("service", "wide", "random")
+IN_CHARGE = ("wide", "wide, more crosses", "deep", "wide & deep")
+BEFORE = "wide, more crosses"  # who filled the lists of the second log
+MORE_DAYS, HELD_DAYS, ONLINE_DAYS = 14, 4, 14
+
+
+class Work:
+    """The run: each public method is one kind of piece."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+
+    def try_kind(self, kind: str, world: int) -> list:
+        """Every drawn setting of a kind in one tuning world: [log-loss, epochs] each."""
+
+        def make() -> dict:
+            task = lab.make_task(simulate(seed=world), seed=world)
+            return {"tried": [lab.try_setting(task, kind, s) for s in lab.draws(kind)]}
+
+        return self.cells.get(f"try {kind} {world}", make)["tried"]
+
+    def setting(self, kind: str) -> Setting:
+        """The best on average, with its epochs."""
+        tried = np.array([self.try_kind(kind, world) for world in TUNING_WORLDS])  # [W, n, 2]
+        best = int(tried[:, :, 0].mean(0).argmin())
+        return replace(lab.draws(kind)[best], epochs=round(float(tried[:, best, 1].mean())))
+
+    def memory(self, kind: str, seed: int) -> dict:
+        """A kind in one world, part by part."""
+
+        def make() -> dict:
+            task, model = self._trained(kind, seed)
+            found = lab.judge(task, lambda examples: lab.predict(model, examples))
+            wide = model if isinstance(model, Wide) else getattr(model, "wide", None)
+            return {"parts": found, "kept": lab.weights_kept(wide) if wide is not None else None}
+
+        return self.cells.get(f"memory {kind} {seed}", make)
+
+    def ensemble(self, seed: int) -> dict:
+        """The mean of the logits of a wide and a deep model that were trained by themselves."""
+
+        def make() -> dict:
+            task, wide = self._trained("wide", seed)
+            _, deep = self._trained("deep", seed)
+            return {"parts": lab.judge(task, lab.average(wide, deep))}
+
+        return self.cells.get(f"ensemble {seed}", make)
+
+    def path(self, l1: float, seed: int) -> dict:
+        """The joint model under another L1, all else as chosen."""
+
+        def make() -> dict:
+            setting = replace(self.setting("wide & deep"), l1=l1)
+            task = lab.make_task(simulate(seed=seed), seed=seed)
+            rows = task.rows(0, lab.TEST_FROM)
+            model, _ = lab.train(task, "wide & deep", setting, rows, seed=seed)
+            found = lab.judge(task, lambda examples: lab.predict(model, examples))
+            return {
+                "parts": found,
+                "kept": lab.weights_kept(model.wide),
+                "sequels": lab.sequels_kept(task, model.wide),
+                "pairs_met": lab.pairs_met(task, rows),
+            }
+
+        return self.cells.get(f"path {l1:g} {seed}", make)
+
+    def hashed(self, buckets: int, seed: int) -> dict:
+        """The joint model with pairs that share weights, all else as chosen."""
+
+        def make() -> dict:
+            setting = replace(self.setting("wide & deep"), buckets=buckets)
+            task = lab.make_task(simulate(seed=seed), seed=seed)
+            rows = task.rows(0, lab.TEST_FROM)
+            model, _ = lab.train(task, "wide & deep", setting, rows, seed=seed)
+            found = lab.judge(task, lambda examples: lab.predict(model, examples))
+            return {"parts": found, "kept": lab.weights_kept(model.wide)}
+
+        return self.cells.get(f"hashed {buckets} {seed}", make)
+
+    def in_charge(self, kind: str, logging: str, seed: int) -> dict:
+        """A model's figures on the held-out end of a log, and its clicks when it makes the lists.
+
+        `kind` may also be "oracle", which has no offline part.
+        """
+
+        def make() -> dict:
+            world, first = self._logged(logging, seed)
+            if kind == "oracle":
+                policy = oracle_policy(world)
+                return {"clicks": world.run_online(policy, ONLINE_DAYS, seed=seed).clicks}
+            task, setting = lab.make_task(world, seed=seed), self.setting(kind)
+            end = world.days - HELD_DAYS
+            held = task.rows(end, world.days, hide=False)
+            rows = task.rows(first, end, hide=False)
+            model, _ = lab.train(task, kind, setting, rows, seed=seed)
+            label, logit = task.examples.label[held], lab.predict(model, task.examples[held])
+            rows = task.rows(first, world.days, hide=False)
+            model, _ = lab.train(task, kind, setting, rows, seed=seed)
+            online = world.run_online(lab.policy_of(task, model), ONLINE_DAYS, seed=seed)
+            return {
+                "auc": auc(label, logit),
+                "log_loss": log_loss(label, logit),
+                "rows": len(rows),
+                "clicks": online.clicks,
+                "watch_hours": online.watch_hours,
+            }
+
+        return self.cells.get(f"in charge {kind} {logging} {seed}", make)
+
+    def _trained(self, kind: str, seed: int):
+        task = lab.make_task(simulate(seed=seed), seed=seed)
+        rows = task.rows(0, lab.TEST_FROM)
+        model, _ = lab.train(task, kind, self.setting(kind), rows, seed=seed)
+        return task, model
+
+    def _logged(self, logging: str, seed: int) -> tuple[World, int]:
+        """A world with the log that models learn from, and its first day."""
+        world = simulate(seed=seed)
+        if logging == "service":
+            return world, 0
+        if logging == "random":
+            policy = lab.random_policy(world, seed)
+        else:
+            task = lab.make_task(world, seed=seed)
+            rows = task.rows(0, world.days, hide=False)
+            model, _ = lab.train(task, BEFORE, self.setting(BEFORE), rows, seed=seed)
+            policy = lab.policy_of(task, model)
+        more = world.run_online(policy, MORE_DAYS, seed=1_000 + seed)
+        return lab.grown(world, more.log, MORE_DAYS), world.days
+
+
+def plan() -> dict[tuple, list[tuple]]:
+    """Every piece with those it needs."""
+    pieces: dict[tuple, list[tuple]] = {}
+    tries = {kind: [("try_kind", kind, world) for world in TUNING_WORLDS] for kind in KINDS}
+    for kind in KINDS:
+        pieces |= {piece: [] for piece in tries[kind]}
+    for seed in SEEDS:
+        for kind in KINDS:
+            pieces["memory", kind, seed] = tries[kind]
+        pieces["ensemble", seed] = tries["wide"] + tries["deep"]
+        for l1 in L1S:
+            pieces["path", l1, seed] = tries["wide & deep"]
+        for buckets in BUCKETS:
+            pieces["hashed", buckets, seed] = tries["wide & deep"]
+        for logging in LOGS:
+            for kind in IN_CHARGE:
+                pieces["in_charge", kind, logging, seed] = tries[kind] + tries[BEFORE]
+            pieces["in_charge", "oracle", logging, seed] = tries[BEFORE]
+    return pieces
+
+
+def open_cells() -> Cells:
+    """Where the pieces are kept."""
+    return Cells(
+        NAME, [SEEDS, TUNING_WORLDS, L1S, BUCKETS, LOGS, KINDS, MORE_DAYS, HELD_DAYS, ONLINE_DAYS]
+    )
+
+
+def make_worker() -> Work:
+    """In each process."""
+    return Work(open_cells())
+
+
+def main() -> None:
+    """Run it all, print it, record it."""
+    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    cells = open_cells()
+    in_processes(plan(), make_worker)
+    work = Work(cells)
+    in_charge = (*IN_CHARGE, "oracle")
+    figures = {
+        "settings": {kind: asdict(work.setting(kind)) for kind in KINDS},
+        "memory": {kind: [work.memory(kind, seed) for seed in SEEDS] for kind in KINDS}
+        | {"average": [work.ensemble(seed) for seed in SEEDS]},
+        "path": {f"{l1:g}": [work.path(l1, seed) for seed in SEEDS] for l1 in L1S},
+        "hashed": {str(n): [work.hashed(n, seed) for seed in SEEDS] for n in BUCKETS},
+        "in_charge": {
+            logging: {k: [work.in_charge(k, logging, seed) for seed in SEEDS] for k in in_charge}
+            for logging in LOGS
+        },
+    }
+    for kind, rows in figures["memory"].items():
+        for part in lab.PARTS:
+            print(f"{kind:22} {part:13}", [round(row["parts"][part]["excess"], 4) for row in rows])
+    for l1, rows in figures["path"].items():
+        print("L1", l1, [(r["kept"]["pairs"], round(r["parts"]["all"]["auc"], 4)) for r in rows])
+    for logging, kinds in figures["in_charge"].items():
+        for kind, rows in kinds.items():
+            offline = [round(row.get("auc", 0), 4) for row in rows]
+            print(logging, kind, offline, [row["clicks"] for row in rows])
+    path = run.write(figures, pieces=cells.sums())
+    cells.finish()
+    print("written to", path)

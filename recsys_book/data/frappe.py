@@ -170,46 +170,62 @@ def pair_parts(data: Frappe, seed: int = 0) -> Tensor:
 def with_negatives(
     data: Frappe, parts: Tensor, part: int | tuple[int, ...], n_negatives: int = 2, seed: int = 0
 ) -> AppExamples:
-    """The rows whose pair belongs to a part, each with apps that its user never used.
-
-    The rule: for each row `n_negatives` apps, drawn evenly and with replacement from the apps that
-    the user never used, in no context and in no part, and whose pair belongs to this part too; user
-    and context are the row's. Even draws make popular apps easy to tell: a figure reached here says
-    little about lists made of popular apps.
+    """The rows whose pair belongs to a part, each with apps that its user never used, whose pair
+    belongs to that part too.
 
     Args:
         data: from `load("frappe")`.
         parts: from `pair_parts`.
         part: which, one or several (see `PARTS`).
-        n_negatives: for each row, at least 1.
-        seed: of the draw, which is the same on every machine.
+        n_negatives, seed: see `negatives_for`.
 
     Raises:
         ValueError: a part that does not exist, no rows in it, n_negatives below 1.
     """
-    check_positive("n_negatives", n_negatives)
     wanted = (part,) if isinstance(part, int) else tuple(part)
     if not wanted or not set(wanted) <= set(range(len(PARTS))):
         raise ValueError(f"part is {part!r}; parts are 0, 1 and 2: {', '.join(PARTS)}")
     here = torch.isin(parts, torch.tensor(wanted, dtype=parts.dtype))  # [U, N]
-    row = here[data.user, data.app].nonzero().squeeze(1)
-    if len(row) == 0:
+    rows = here[data.user, data.app].nonzero().squeeze(1)
+    if len(rows) == 0:
         raise ValueError(f"part {part!r} holds no rows")
-    free = here & ~data.used()  # [U, N]
-    n_free = free.sum(1)  # [U]
-    if (n_free[data.user[row]] == 0).any():
-        user = int(data.user[row][n_free[data.user[row]] == 0][0])
-        raise ValueError(f"part {part!r} leaves no app that user {user} never used")
+    return negatives_for(data, rows, n_negatives, seed, here)
+
+
+def negatives_for(
+    data: Frappe, rows: Tensor, n_negatives: int = 2, seed: int = 0, allowed: Tensor | None = None
+) -> AppExamples:
+    """Rows, each followed by apps that its user never used.
+
+    The rule: for each row `n_negatives` apps, drawn evenly and with replacement from the apps that
+    the user used in no row of the whole set; user and context are the row's. Even draws make
+    popular apps easy to tell: a figure reached here says little about lists made of popular apps.
+
+    Args:
+        data: from `load("frappe")`.
+        rows: positions in the set.
+        n_negatives: for each row, at least 1.
+        seed: of the draw, which is the same on every machine.
+        allowed: `[U, N]` bool, the pairs that may be drawn; None for all.
+
+    Raises:
+        ValueError: n_negatives below 1, or a user for whom nothing may be drawn.
+    """
+    check_positive("n_negatives", n_negatives)
+    free = ~data.used() if allowed is None else allowed & ~data.used()  # [U, N]
+    user, n_free = data.user[rows], free.sum(1)
+    stuck = n_free[user] == 0
+    if stuck.any():
+        raise ValueError(f"allowed leaves no app that user {int(user[stuck][0])} never used")
     place = free.nonzero()[:, 1]  # apps, user by user
     start = n_free.cumsum(0) - n_free
-    uniform = np.random.RandomState(seed).random_sample((len(row), n_negatives))
-    user = data.user[row]
+    uniform = np.random.RandomState(seed).random_sample((len(rows), n_negatives))
     pick = (torch.from_numpy(uniform) * n_free[user, None]).long() + start[user, None]
-    apps = torch.cat([data.app[row, None], place[pick]], dim=1)  # [rows, 1 + n_negatives]
+    apps = torch.cat([data.app[rows, None], place[pick]], dim=1)  # [rows, 1 + n_negatives]
     label = torch.zeros(apps.shape)
     label[:, 0] = 1
     repeat = lambda values: values.repeat_interleave(1 + n_negatives)
-    return AppExamples(repeat(row), repeat(user), apps.flatten(), label.flatten())
+    return AppExamples(repeat(rows), repeat(user), apps.flatten(), label.flatten())
 
 
 def _contents(download: bool) -> list[bytes]:

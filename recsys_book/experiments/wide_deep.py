@@ -179,16 +179,22 @@ class Setting:
     buckets: int | None = None
 
 
-def draws(kind: str, n: int = 12, seed: int = 0) -> list[Setting]:
-    """The settings a kind may choose from: as many for each, drawn evenly on a log scale."""
-    optimizer = KINDS[kind][1]
+def draws(optimizer: str, n: int = 12, seed: int = 0, decay: float = 1e-4) -> list[Setting]:
+    """The settings to choose from: as many for each way of training, drawn evenly on a log scale.
+
+    Args:
+        optimizer: "FTRL", "FTRL + AdaGrad", "Adam", "AdaGrad" or "SGD".
+        n: how many.
+        seed: of the draw.
+        decay: the largest weight decay.
+    """
     low, high = {"Adam": (3e-4, 3e-2), "SGD": (3e-2, 1e1)}.get(optimizer, (3e-3, 3e-1))
     random, settings = np.random.RandomState(seed), []
     between = lambda a, b: float(a * (b / a) ** random.random_sample())
     for _ in range(n):
         setting = Setting(between(low, high), between(2e-2, 1.0), between(1.0, 100.0))
-        decay = between(1e-8, 1e-4)
-        settings.append(setting if "FTRL" in optimizer else replace(setting, weight_decay=decay))
+        drawn = between(1e-8, decay)
+        settings.append(setting if "FTRL" in optimizer else replace(setting, weight_decay=drawn))
     return settings
 
 
@@ -214,19 +220,21 @@ def logits_of(model: nn.Module, examples: Impressions) -> Tensor:
 
 
 def make_optimizers(
-    kind: str, model: nn.Module, setting: Setting
+    name: str, model: nn.Module, setting: Setting
 ) -> tuple[list[torch.optim.Optimizer], list]:
-    """A kind's optimizers, and the schedules of those that do not slow down by themselves."""
-    name = KINDS[kind][1]
+    """Optimizers, and the schedules of those that do not slow down by themselves.
+
+    Args:
+        name: see `draws`.
+        model: just made; FTRL takes a `Wide`, FTRL + AdaGrad a `WideAndDeep`.
+        setting: rates and penalties.
+    """
+    size = setting.batch_size
     if name == "FTRL":
-        size = setting.batch_size
         return [wide_optimizer(model, setting.wide_lr, l1=setting.l1, batch_size=size)], []
     if name == "FTRL + AdaGrad":
-        both = wide_and_deep_optimizers(
-            model, wide_lr=setting.wide_lr, deep_lr=setting.lr, l1=setting.l1,
-            batch_size=setting.batch_size,
-        )  # fmt: skip
-        return both, []
+        rates = {"wide_lr": setting.wide_lr, "deep_lr": setting.lr}
+        return wide_and_deep_optimizers(model, l1=setting.l1, batch_size=size, **rates), []
     options = {"lr": setting.lr, "weight_decay": setting.weight_decay}
     if name == "AdaGrad":
         return [torch.optim.Adagrad(model.parameters(), **options)], []
@@ -247,7 +255,7 @@ def train(
 ) -> tuple[nn.Module, History]:
     """Train a kind on the impressions at `rows`."""
     model = make_model(kind, task.cardinalities, seed, setting.buckets)
-    optimizers, schedules = make_optimizers(kind, model, setting)
+    optimizers, schedules = make_optimizers(KINDS[kind][1], model, setting)
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for some in torch.randperm(len(rows), generator=generator).split(setting.batch_size):

@@ -10,6 +10,7 @@ from recsys_book.reproduce import (
     ncf,
     ncf_simulated,
     own_log,
+    wide_deep,
     wide_deep_simulated,
     xor,
     youtube,
@@ -18,8 +19,8 @@ from recsys_book.reproduce import (
 )
 
 MODULES = (
-    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, wide_deep_simulated,
-    xor, youtube, youtube_serving, youtube_simulated,
+    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, wide_deep,
+    wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 

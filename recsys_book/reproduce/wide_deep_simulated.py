@@ -48,7 +48,8 @@ class Work:
 
         def make() -> dict:
             task = lab.make_task(simulate(seed=world), seed=world)
-            return {"tried": [lab.try_setting(task, kind, s) for s in lab.draws(kind)]}
+            settings = lab.draws(KINDS[kind][1])
+            return {"tried": [lab.try_setting(task, kind, setting) for setting in settings]}
 
         return self.cells.get(f"try {kind} {world}", make)["tried"]
 
@@ -56,7 +57,9 @@ class Work:
         """The best on average, with its epochs."""
         tried = np.array([self.try_kind(kind, world) for world in TUNING_WORLDS])  # [W, n, 2]
         best = int(tried[:, :, 0].mean(0).argmin())
-        return replace(lab.draws(kind)[best], epochs=round(float(tried[:, best, 1].mean())))
+        return replace(
+            lab.draws(KINDS[kind][1])[best], epochs=round(float(tried[:, best, 1].mean()))
+        )
 
     def memory(self, kind: str, seed: int) -> dict:
         """A kind in one world, part by part."""

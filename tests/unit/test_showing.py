@@ -64,6 +64,7 @@ def test_every_diagram_draws_and_shapes_are_checked():
     drawn += [diagrams.dnn, diagrams.field_embedding, diagrams.hashed_embedding]
     drawn += [diagrams.gmf, diagrams.ncf_mlp, diagrams.neumf]
     drawn += [diagrams.candidate_generator, diagrams.watch_time_ranker]
+    drawn += [diagrams.wide_and_deep]
     for draw in drawn:
         assert draw().png.startswith(b"\x89PNG")
     model, x = MLP(2, (3,)), torch.zeros(4, 2)

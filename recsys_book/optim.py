@@ -94,11 +94,11 @@ class FTRL(torch.optim.Optimizer):
                     state.update(_start(weight, group))
                 every = (weight, state["z"], state["n"], state["d"])
                 if weight.dim() == 0:
-                    _update(*every, weight.grad, group)
+                    ftrl_update(*every, weight.grad, group)
                     continue
                 rows, gradient = _touched(weight.grad)
                 some = [whole.index_select(0, rows) for whole in every]
-                _update(*some, gradient, group)
+                ftrl_update(*some, gradient, group)
                 for whole, part in zip(every, some, strict=True):
                     whole.index_copy_(0, rows, part)
         return loss
@@ -129,8 +129,16 @@ def _start(weight: Tensor, group: dict) -> dict[str, Tensor]:
     }
 
 
-def _update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: dict) -> None:
-    """One step on tensors of one shape, in place."""
+def ftrl_update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: dict) -> None:
+    """One step of FTRL on tensors of one shape, in place.
+
+    Args:
+        w: weights.
+        z, n, d: what is kept of each: the corrected sum of gradients, the sum of their squares,
+            and (beta + r(n)) / lr.
+        g: gradients.
+        group: "lr", "l1", "l2" and "lr_power".
+    """
     power = -group["lr_power"]
     more = n + g * g
     sigma = (more.pow(power) - n.pow(power)) / group["lr"]

@@ -48,7 +48,7 @@ def ftrl_walk(pulls: Sequence[float], lr: float = 0.3, l1: float = 0.0) -> list[
     for pull in pulls:
         weight.grad = torch.tensor([float(pull)])
         optimizer.step()
-        walk.append(float(weight))
+        walk.append(weight.item())
     return walk
 
 

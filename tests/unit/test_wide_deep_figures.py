@@ -1,0 +1,168 @@
+"""Chapter 05's figures and widgets say what the records and the models say."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recsys_book.data import simulate
+from recsys_book.experiments import wide_deep as lab
+from recsys_book.experiments import wide_deep_figures as figures
+from recsys_book.experiments.ladder import FILM
+from recsys_book.reproduce import wide_deep_simulated as run
+
+
+@pytest.fixture(scope="module")
+def task():
+    return lab.make_task(simulate(n_users=150, n_films=100, days=28, seed=3), seed=3)
+
+
+@pytest.fixture(scope="module")
+def trained(task):
+    snapshots = []
+
+    def keep(model):
+        snapshots.append(figures.field_vectors(task, model))
+        return float(len(snapshots))
+
+    setting = lab.Setting(lr=0.05, wide_lr=0.3, l1=1.0, epochs=2, batch_size=512)
+    rows = task.rows(0, lab.TEST_FROM)
+    model, _ = lab.train(task, "wide & deep", setting, rows, seed=0, validate=keep)
+    return model, snapshots
+
+
+def part(value):
+    parts = {name: {"excess": value, "auc": 0.7 + value, "lift": 10 * value} for name in lab.PARTS}
+    return parts
+
+
+@pytest.fixture
+def record():
+    """A record of the run's form, with figures that are easily told apart."""
+    names = [*lab.KINDS, "average"]
+    worlds = range(3)
+    row = lambda v: {"parts": part(v), "kept": {"ids": 5, "pairs": int(1_000 * v)}}
+    path = {
+        f"{l1:g}": [
+            row(0.01 * i + 0.001 * w)
+            | {"sequels": {"n": 30, "kept": 20 - i, "on top": 10 + i}, "pairs_met": 9_000}
+            for w in worlds
+        ]
+        for i, l1 in enumerate(run.L1S)
+    }
+    charge = {
+        name: [
+            {"auc": 0.6 + 0.01 * i + 0.001 * w, "log_loss": 0.5, "clicks": 100 * (i + 1)}
+            for w in worlds
+        ]
+        for i, name in enumerate(run.IN_CHARGE)
+    } | {"oracle": [{"clicks": 500 + w} for w in worlds]}
+    return {
+        "figures": {
+            "memory": {
+                name: [row(0.02 * i + 0.001 * w) for w in worlds] for i, name in enumerate(names)
+            },
+            "path": path,
+            "hashed": {str(n): [row(0.05), row(0.06), row(0.07)] for n in run.BUCKETS},
+            "in_charge": {logging: charge for logging in run.LOGS},
+        }
+    }
+
+
+def test_a_weight_walks_as_ftrl_says():
+    walk = figures.ftrl_walk([-0.6, -0.6], lr=0.5, l1=1.0)
+    n = 0.72
+    assert walk == pytest.approx([0.0, 0.2 / ((1 + n**0.5) / 0.5)], abs=1e-6)
+    alt = figures.l1_figure().alt
+    assert "L1 0: zero after 0 of 60" in alt and "nothing to learn, L1 4: zero after" in alt
+
+
+def test_memory_table_figure_and_leads(record):
+    memory = record["figures"]["memory"]
+    table = figures.memory_table(memory)
+    assert list(table.columns) == list(lab.PARTS) and list(table.index) == list(memory)
+    assert table.loc["deep", "all"].startswith("0.0210")
+    assert list(figures.memory_table(memory, "lift").columns) == ["seen pairs", "hidden pairs"]
+    picture = figures.memory_figure(memory, ("wide", "deep"))
+    assert "seen pairs, deep 0.021" in picture.alt
+    gap = figures.lead(memory, "deep", "wide", "all")
+    assert gap.mean == pytest.approx(0.02) and gap.n == 3
+
+
+def test_the_l1_widget_tells_of_every_step(record):
+    frames = figures.path_frames(record)
+    assert len(frames.alts) == len(run.L1S) and frames.axes[0]["name"] == "L1"
+    assert not frames.axes[0]["select"] and frames.index == [3]
+    assert "L1 3: 21 of 9,000 pairs kept" in frames.alts[2]
+    assert frames.payload < 400_000
+    table = figures.path_table(record)
+    assert table.loc["3", "sequel pairs kept"] == "18.0 of 30.0"
+    hashed = figures.hashed_table(record)
+    assert next(iter(hashed.index)) == "1,000 buckets" and len(hashed) == len(run.BUCKETS) + 1
+
+
+def test_in_charge_is_measured_in_the_oracles_clicks(record):
+    values = figures.charge_values(record, "service")
+    assert set(values) == set(run.IN_CHARGE)
+    assert values["wide"]["clicks"] == [100 / 500, 100 / 501, 100 / 502]
+    assert "logged by chance, deep: AUC 0.621" in figures.charge_figure(record).alt
+    gap = figures.charge_gap(record, "wide", "deep", "wide", "auc")
+    assert gap.mean == pytest.approx(0.02)
+
+
+def test_an_impression_is_told_in_full(task, trained):
+    model, _ = trained
+    rows = figures.telling_impressions(task)
+    assert len(rows) == 8 and task.sequel[rows].tolist() == [True] * 5 + [False] * 3
+    assert task.of_hidden[rows].tolist()[:5] == [False] * 3 + [True] * 2
+    frames = figures.impression_frames(task, model, rows)
+    logits = lab.predict(model, task.examples[torch.tensor(rows)])
+    for alt, logit in zip(frames.alts, logits.tolist(), strict=True):
+        values = [float(piece.split(";")[0].rsplit(" ", 1)[1]) for piece in alt.split(", ")[1:-1]
+                  if piece.split(";")[0].rsplit(" ", 1)[1][0] in "+-"]  # fmt: skip
+        assert sum(values) == pytest.approx(logit, abs=0.1)
+        assert f"chance {1 / (1 + np.exp(-logit)):.0%}" in alt
+    assert "sequel of a hidden pair" in frames.alts[3]
+
+
+def test_values_have_their_names(task):
+    assert figures.value_name(task, FILM, 1) == str(task.world.titles[0])[:24]
+    assert figures.value_name(task, lab.AGE, 1) == "under 20"
+    assert figures.value_name(task, lab.PLACE, 3) == "3"
+    assert figures.value_name(task, FILM, 0) == "unknown"
+
+
+def test_roles_pairs_and_map(task, trained):
+    model, snapshots = trained
+    roles = figures.sequel_roles(task)
+    sequel_of = task.world.film.sequel_of
+    for film in np.flatnonzero(sequel_of >= 0):
+        kind = roles[film].removeprefix("part two, ")
+        assert roles[sequel_of[film]] == f"part one, {kind}"
+    assert "hidden: 0 of" in figures.pairs_figure(task, model).alt
+    near = figures.nearness(task, model)
+    assert set(near) == {"seen pairs", "hidden pairs", "films of one genre"}
+    assert all(-1 <= value <= 1 for value in near.values())
+    n = task.world.n_films
+    vectors = figures.field_vectors(task, model)
+    small = sum(task.cardinalities[2:]) - len(task.cardinalities[2:])
+    assert vectors.shape == (n + small, lab.DIM)
+    start = task.cardinalities[0]
+    assert torch.equal(vectors[5], model.vectors.table.weight[start + 6])
+    widget = figures.fields_explorer(task, snapshots, [1, 2], model)
+    assert len(widget.titles) == len(vectors)
+    assert widget.titles[n].startswith("age: ")
+    json.dumps(widget.details)
+
+
+def test_frappe_tables():
+    runs = lambda v: [{"auc": v + 0.001 * s, "log_loss": 0.3} for s in range(3)]
+    kinds = {"LR": runs(0.9), "wide": runs(0.92), "wide & deep": runs(0.95)}
+    record = {"figures": {"test": {"by pair": kinds, "by row": kinds}}}
+    table = figures.frappe_table(record)
+    assert isinstance(table, pd.DataFrame)
+    assert table.loc["LR", "BARS Frappe_x1"] == "0.936" and table.loc["wide"].iloc[2] == ""
+    gap = figures.frappe_gap(record, "by pair", "wide & deep", "LR")
+    assert gap.mean == pytest.approx(0.05)

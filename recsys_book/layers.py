@@ -129,7 +129,7 @@ class FieldEmbedding(nn.Module):
 
     def __init__(self, cardinalities: Sequence[int], dim: int, init_std: float = 0.01) -> None:
         super().__init__()
-        _check_cardinalities(cardinalities)
+        check_cardinalities(cardinalities)
         check_positive("dim", dim)
         self.cardinalities = list(cardinalities)
         self.table = nn.Embedding(sum(cardinalities), dim)  # [sum of cardinalities, D]
@@ -177,7 +177,8 @@ def _offsets(cardinalities: Sequence[int]) -> Tensor:
     return torch.tensor([0, *cardinalities[:-1]]).cumsum(0)
 
 
-def _check_cardinalities(cardinalities: Sequence[int]) -> None:
+def check_cardinalities(cardinalities: Sequence[int]) -> None:
+    """Raise unless there is a field and every field has an id."""
     if len(cardinalities) == 0:
         raise ValueError("cardinalities is empty; there must be at least one field")
     if min(cardinalities) < 1:

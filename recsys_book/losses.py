@@ -23,9 +23,13 @@ def bce(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
         a scalar tensor.
 
     Raises:
-        ValueError: labels other than 0 and 1, or of another shape than the logits.
+        ValueError: labels other than 0 and 1 or no floats, or a shape other than the logits'.
     """
     check_same_shape("logits", logits, "labels", labels)
+    if weight is not None:
+        check_same_shape("logits", logits, "weight", weight)
+    if not labels.is_floating_point():
+        raise ValueError(f"labels has dtype {labels.dtype}; labels must be floats, 0 or 1")
     bad = (labels != 0) & (labels != 1)
     if bad.any():
         raise ValueError(f"labels contains {float(labels[bad][0])}; a label must be 0 or 1")

@@ -18,7 +18,13 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    SequentialLR,
+)
 
 from recsys_book.checks import check_positive
 
@@ -29,7 +35,7 @@ class FTRL(torch.optim.Optimizer):
     With g the gradient of a weight at a step, n the sum of its squared gradients before, and
     r(n) = n^(−lr_power), the square root where lr_power is −0.5:
 
-        σ = (r(n + g²) − r(n)) / lr,   n ← n + g²,   z ← z + g − σ w
+        σ = r(n + g²) / lr − r(n) / lr,   n ← n + g²,   z ← z + g − σ w
         w = 0                                            where |z| <= l1
         w = −(z − sign(z) l1) / ((beta + r(n)) / lr + l2)    elsewhere
 
@@ -38,9 +44,14 @@ class FTRL(torch.optim.Optimizer):
     measured in them: a mean over a batch makes gradients, and the `l1` that is wanted, that much
     smaller than a sum.
 
-    (beta + r(n)) / lr is kept as a sum of its own. With a constant learning rate that changes
-    nothing; under a schedule the plain formula would scale every weight at once whenever the rate
-    moves.
+    (beta + r(n)) / lr is remembered from a weight's last step, with the rate of that time, and σ is
+    what it has grown by since. With a constant rate that changes nothing. Under a schedule the next
+    step is taken at the new rate; with both terms of σ divided by the new one, as the formula
+    stands, every weight would be scaled at once whenever the rate moves. At a rate of 0 nothing
+    happens.
+
+    The weights are worked out from z and n, which the optimizer keeps. Weights that somebody else
+    puts back, as `fit` does with the best epoch's, are overwritten by a further step.
 
     Args:
         params: parameters or groups of them, all zero: from any other start the closed form, which
@@ -86,6 +97,8 @@ class FTRL(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            if group["lr"] == 0:
+                continue
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
@@ -106,9 +119,10 @@ class FTRL(torch.optim.Optimizer):
 
 def _touched(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Rows with a gradient, and it: of a large table a batch touches few; only they are read."""
-    if gradient.is_sparse:
+    if gradient.is_sparse and gradient.sparse_dim() == 1:
         gradient = gradient.coalesce()
         return gradient.indices()[0], gradient.values()
+    gradient = gradient.to_dense()
     rows = gradient.flatten(1).any(1) if gradient.dim() > 1 else gradient != 0
     rows = rows.nonzero().squeeze(1)
     return rows, gradient.index_select(0, rows)
@@ -121,12 +135,10 @@ def _start(weight: Tensor, group: dict) -> dict[str, Tensor]:
             f"params contains a tensor of shape {tuple(weight.shape)} that is not all zero; FTRL "
             "starts at zero (its closed form would forget any other start)"
         )
-    n = torch.zeros_like(weight)
-    return {
-        "z": torch.zeros_like(weight),
-        "n": n,
-        "d": (group["beta"] + n.pow(-group["lr_power"])) / group["lr"],
-    }
+    # Sums over a whole training: half precision would soon stop counting.
+    n = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    start = (group["beta"] + n.pow(-group["lr_power"])) / group["lr"]
+    return {"z": torch.zeros_like(n), "n": n, "d": start}
 
 
 def ftrl_update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: dict) -> None:
@@ -135,19 +147,17 @@ def ftrl_update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: di
     Args:
         w: weights.
         z, n, d: what is kept of each: the corrected sum of gradients, the sum of their squares,
-            and (beta + r(n)) / lr.
+            and (beta + r(n)) / lr as it was at the last step.
         g: gradients.
-        group: "lr", "l1", "l2" and "lr_power".
+        group: "lr", "l1", "l2", "beta" and "lr_power".
     """
-    power = -group["lr_power"]
-    more = n + g * g
-    sigma = (more.pow(power) - n.pow(power)) / group["lr"]
-    z += g - sigma * w
-    n.copy_(more)
-    d += sigma
+    moved = g != 0
+    n += g.to(n.dtype) ** 2
+    slower = (group["beta"] + n.pow(-group["lr_power"])) / group["lr"]
+    z += torch.where(moved, g - (slower - d) * w, 0.0)
+    d.copy_(torch.where(moved, slower, d))
     pulled = z.sign() * (z.abs() - group["l1"]).clamp(min=0)
-    new = -pulled / (d + group["l2"])
-    w.copy_(torch.where(g == 0, w, new))
+    w.copy_(torch.where(moved, -pulled / (d + group["l2"]), w))
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
@@ -157,13 +167,14 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     makes every prediction wrong by a constant and simplifies nothing.
 
     Args:
-        model: its parameters of two dimensions or more decay, except those called bias.
+        model: its parameters of two dimensions or more decay, except those with "bias" in their
+            name, such as a table of biases.
         weight_decay: of the first group.
     """
     check_positive("weight_decay", weight_decay, zero_allowed=True)
     decay, keep = [], []
     for name, weight in model.named_parameters():
-        is_bias = weight.dim() < 2 or "bias" in name.rsplit(".", 1)[-1]
+        is_bias = weight.dim() < 2 or "bias" in name
         (keep if is_bias else decay).append(weight)
     return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
 
@@ -171,7 +182,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
 def warmup_cosine(
     optimizer: torch.optim.Optimizer, warmup: int, total: int, first: float = 0.1
 ) -> LRScheduler:
-    """A learning rate that rises in a line for `warmup` steps and falls along a cosine to zero.
+    """A learning rate that rises in a line for `warmup` steps, falls along a cosine, and stays at
+    zero from step `total` on.
 
     Args:
         optimizer: whose groups' rates are the top of the curve.
@@ -186,4 +198,5 @@ def warmup_cosine(
         raise ValueError(f"warmup is {warmup} and total {total}; 1 <= warmup < total must hold")
     rise = LinearLR(optimizer, start_factor=first, total_iters=warmup)
     fall = CosineAnnealingLR(optimizer, T_max=total - warmup)
-    return SequentialLR(optimizer, [rise, fall], milestones=[warmup])
+    end = ConstantLR(optimizer, factor=0.0, total_iters=1 << 40)  # a cosine would rise again
+    return SequentialLR(optimizer, [rise, fall, end], milestones=[warmup, total])

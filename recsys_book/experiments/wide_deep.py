@@ -3,7 +3,8 @@
 The task is chapter 00's, the chance of a click on an impression, on the same fields; to them comes
 the place in the list. The wide side has the paper's one family of crosses, every film watched so
 far × the film shown. Half of the sequel pairs are **hidden**: wherever somebody who had watched
-part one was shown part two of a hidden pair, the impression is left out of training. A weight per
+part one was shown part two of a hidden pair, the impression is left out of training, and part two
+of such a pair is left out of everybody's history: what became of it is told nowhere. A weight per
 pair can know nothing of such a pair, and whatever a model says of it, it must have guessed.
 """
 
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 from recsys_book.checks import NotFinite
 from recsys_book.data.online import Policy, Request
 from recsys_book.data.simulate import Log
-from recsys_book.data.world import SLATE, World
+from recsys_book.data.world import SLATE, Context, World
 from recsys_book.experiments import ladder
 from recsys_book.experiments.ladder import FILM, GENRE, INIT, SESSION
 from recsys_book.layers import Bags
@@ -41,7 +42,7 @@ FIELDS = (*ladder.FIELDS, "place")
 PLACE = FIELDS.index("place")
 OF_FILM = tuple(FIELDS.index(name) for name in ("film", "genre", "second_genre", "tone"))
 OF_REQUEST = tuple(f for f in range(len(FIELDS)) if f not in OF_FILM)
-HISTORY = 64  # films of the past; 95 in 100 impressions have fewer
+HISTORY = 64  # films of the past; 93 in 100 impressions have fewer
 USER, AGE, TONE, DAYPART = (FIELDS.index(name) for name in ("user", "age", "tone", "daypart"))
 #: The paper's one family of crosses; and what somebody who knows films might add by hand.
 CROSSES = ((Bag(FILM), FILM),)
@@ -74,7 +75,7 @@ class Impressions:
     Attributes:
         ids: `[M, 10]`, see FIELDS.
         history: `[M, 64]` int32, films watched before the list was shown, most recent first, as ids
-            of the field film; 0 where there is none.
+            of the field film; 0 where there is none. Part two of hidden pairs is left out.
         session: `[M, 5]` genres clicked in this session before the list; 0 where there is none.
         label: `[M]` float, 1 for a click.
     """
@@ -108,8 +109,8 @@ class Task:
         examples: all impressions.
         day: `[M]`.
         chance: `[M]` float64, the true chance of a click.
-        sequel: `[M]` bool: part two of a pair, shown to somebody who has watched part one.
-        part_two: `[M]` bool: part two of a pair, shown to anybody.
+        sequel: `[M]` bool: part two of a pair, shown to somebody who has watched part one, however
+            long ago.
         of_hidden: `[M]` bool: the film shown is part two of a hidden pair.
     """
 
@@ -119,39 +120,49 @@ class Task:
     day: Tensor
     chance: Tensor
     sequel: Tensor
-    part_two: Tensor
     of_hidden: Tensor
 
-    def rows(self, first: int, end: int, hide: bool = True) -> Tensor:
-        """Positions of the impressions of days first..end−1, without hidden sequels."""
+    def rows(self, first: int, end: int) -> Tensor:
+        """Positions of the impressions of days first..end−1, to learn from: no hidden sequels."""
         wanted = (self.day >= first) & (self.day < end)
-        return (wanted & ~(self.sequel & self.of_hidden & hide)).nonzero().squeeze(1)
+        return (wanted & ~(self.sequel & self.of_hidden)).nonzero().squeeze(1)
 
 
-def make_task(world: World, seed: int = 0) -> Task:
-    """Encode a world's log, and draw which half of its sequel pairs is hidden."""
+def make_task(world: World, seed: int = 0, hide: bool = True) -> Task:
+    """Encode a world's log, and draw which half of its sequel pairs is hidden; none without
+    `hide`."""
     base = ladder.make_task(world)
     log = world.log
-    history = log.histories(HISTORY)  # [M, 64], padded with n_films
     first = torch.from_numpy(world.film.sequel_of).long()[log.film.long()]  # [M], −1 for none
     pairs = np.flatnonzero(world.film.sequel_of >= 0)
-    hidden = np.random.RandomState(seed).permutation(pairs)[: len(pairs) // 2]
+    hidden = np.random.RandomState(seed).permutation(pairs)[: len(pairs) // 2 if hide else 0]
+    history = log.histories(HISTORY)  # [M, 64], padded with n_films
+    history = torch.where(history < world.n_films, history + 1, 0).int()
+    history = moved_up(history.masked_fill(torch.isin(history, torch.from_numpy(hidden) + 1), 0))
     examples = Impressions(
         ids=torch.cat([base.examples.ids, base.examples.position[:, None] + 1], dim=1),
-        history=torch.where(history < world.n_films, history + 1, 0).int(),
+        history=history,
         session=base.examples.session,
         label=base.examples.label,
     )
+    part_two = (first >= 0).nonzero().squeeze(1)
+    whole = log.histories(int(log.clicks().user_counts().max()), part_two)
+    sequel = torch.zeros(len(log), dtype=torch.bool)
+    sequel[part_two] = (whole == first[part_two, None]).any(1)
     return Task(
         world,
         [*base.cardinalities, SLATE + 1],
         examples,
         log.day,
         log.click_probability.double(),
-        sequel=(first >= 0) & (history == first[:, None]).any(1),
-        part_two=first >= 0,
+        sequel=sequel,
         of_hidden=torch.isin(log.film.long(), torch.from_numpy(hidden)),
     )
+
+
+def moved_up(bag: Tensor) -> Tensor:
+    """Bags `[B, L]` with what is there in front, in its order, and padding (0) behind."""
+    return bag.gather(1, (bag == 0).long().argsort(dim=1, stable=True))
 
 
 # ---------------------------------------------------------------- training
@@ -164,7 +175,7 @@ class Setting:
     Attributes:
         lr: of the only optimizer, or of AdaGrad beside FTRL.
         wide_lr, l1: of FTRL; l1 counts examples, see `wide_optimizer`.
-        weight_decay: L2 of Adam, AdaGrad and SGD where they are alone.
+        weight_decay: L2 of Adam, AdaGrad (beside FTRL, too) and SGD.
         epochs: how many.
         batch_size: impressions a step.
         buckets: of hashed crosses; None for exact ones.
@@ -192,9 +203,8 @@ def draws(optimizer: str, n: int = 12, seed: int = 0, decay: float = 1e-4) -> li
     random, settings = np.random.RandomState(seed), []
     between = lambda a, b: float(a * (b / a) ** random.random_sample())
     for _ in range(n):
-        setting = Setting(between(low, high), between(2e-2, 1.0), between(1.0, 100.0))
-        drawn = between(1e-8, decay)
-        settings.append(setting if "FTRL" in optimizer else replace(setting, weight_decay=drawn))
+        rates = between(low, high), between(2e-2, 1.0), between(1.0, 100.0)
+        settings.append(Setting(*rates, weight_decay=between(1e-8, decay)))
     return settings
 
 
@@ -220,7 +230,7 @@ def logits_of(model: nn.Module, examples: Impressions) -> Tensor:
 
 
 def make_optimizers(
-    name: str, model: nn.Module, setting: Setting
+    name: str, model: nn.Module, setting: Setting, decay: float = ladder.DECAY
 ) -> tuple[list[torch.optim.Optimizer], list]:
     """Optimizers, and the schedules of those that do not slow down by themselves.
 
@@ -228,19 +238,21 @@ def make_optimizers(
         name: see `draws`.
         model: just made; FTRL takes a `Wide`, FTRL + AdaGrad a `WideAndDeep`.
         setting: rates and penalties.
+        decay: of the rates of Adam and SGD, after every epoch.
     """
     size = setting.batch_size
     if name == "FTRL":
         return [wide_optimizer(model, setting.wide_lr, l1=setting.l1, batch_size=size)], []
     if name == "FTRL + AdaGrad":
         rates = {"wide_lr": setting.wide_lr, "deep_lr": setting.lr}
-        return wide_and_deep_optimizers(model, l1=setting.l1, batch_size=size, **rates), []
+        more = {"l1": setting.l1, "batch_size": size, "weight_decay": setting.weight_decay}
+        return wide_and_deep_optimizers(model, **rates, **more), []
     options = {"lr": setting.lr, "weight_decay": setting.weight_decay}
     if name == "AdaGrad":
         return [torch.optim.Adagrad(model.parameters(), **options)], []
     make = {"Adam": torch.optim.Adam, "SGD": torch.optim.SGD}[name]
     optimizer = make(model.parameters(), **options)
-    return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, ladder.DECAY)]
+    return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)]
 
 
 def train(
@@ -258,7 +270,7 @@ def train(
     optimizers, schedules = make_optimizers(KINDS[kind][1], model, setting)
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
-        for some in torch.randperm(len(rows), generator=generator).split(setting.batch_size):
+        for some in whole_batches(len(rows), setting.batch_size, generator):
             yield (task.examples[rows[some]],)
 
     history = fit(
@@ -273,6 +285,15 @@ def train(
         seed=seed,
     )
     return model, history
+
+
+def whole_batches(n: int, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """An epoch's rows, shuffled, in batches of one size; the rest waits for the next epoch.
+
+    FTRL's penalties count examples of a batch, which must not weigh more in a small one.
+    """
+    order = torch.randperm(n, generator=generator)
+    return order[: n // size * size].split(size) if n >= size else (order,)
 
 
 @torch.no_grad()
@@ -308,7 +329,7 @@ PARTS = ("all", "seen pairs", "hidden pairs", "the others")
 def part_rows(task: Task, part: str) -> Tensor:
     """Positions of the test's impressions: all, sequels of seen or of hidden pairs, or all that
     are no sequels to their user."""
-    rows = task.rows(TEST_FROM, 10**6, hide=False)
+    rows = (task.day >= TEST_FROM).nonzero().squeeze(1)
     sequel, hidden = task.sequel[rows], task.of_hidden[rows]
     wanted = {
         "all": torch.ones_like(sequel),
@@ -327,8 +348,10 @@ def judge(task: Task, predicted: Callable[[Impressions], Tensor]) -> dict[str, d
         predicted: logits `[M]` float64 of impressions.
 
     Returns:
-        part → {"excess" nats, "auc", "oracle_auc", "n", "lift"}; "lift" is what part one in the
-        history adds to the logit of part two, the mean over the part's sequels (3 in truth).
+        part → {"excess" nats, "auc", "oracle_auc", "n", "lift", "true_lift"}; "lift" is what part
+        one in the history adds to the logit of part two, the mean over the part's sequels, and
+        "true_lift" the same of the true chances (under a mood that nobody knows). That is less than
+        the planted 3, which is added before moods are mixed and the place in the list counts.
     """
     found = {}
     for part in PARTS:
@@ -343,9 +366,23 @@ def judge(task: Task, predicted: Callable[[Impressions], Tensor]) -> dict[str, d
             "n": len(rows),
         }
         if part.endswith("pairs"):
-            lift = logit - predicted(without_part_one(task, examples))
-            found[part]["lift"] = float(lift.mean())
+            without = without_part_one(task, examples)
+            found[part]["lift"] = float((logit - predicted(without)).mean())
+            true = true_logit(task, rows, examples) - true_logit(task, rows, without)
+            found[part]["true_lift"] = float(true.mean())
     return found
+
+
+def true_logit(task: Task, rows: Tensor, examples: Impressions) -> Tensor:
+    """`[B]` log-odds of the true chance of a click, with these histories and an unknown mood."""
+    log, n_films = task.world.log, task.world.n_films
+    history = examples.history.long()
+    context = Context(
+        log.device[rows].long(), log.daypart[rows].long(), log.position[rows].long(),
+        history=torch.where(history > 0, history - 1, n_films),
+    )  # fmt: skip
+    users, films = log.user[rows].long(), log.film[rows].long()
+    return task.world.click_probability(users, films, context).logit()
 
 
 def without_part_one(task: Task, examples: Impressions) -> Impressions:
@@ -353,9 +390,7 @@ def without_part_one(task: Task, examples: Impressions) -> Impressions:
     sequel_of = torch.from_numpy(task.world.film.sequel_of).long()
     part_one = sequel_of[examples.ids[:, FILM] - 1] + 1  # [B], as an id of the field film
     history = examples.history.masked_fill(examples.history == part_one[:, None], 0)
-    # What stays moves up, so that padding is at the end again.
-    order = (history == 0).long().argsort(dim=1, stable=True)
-    return replace(examples, history=history.gather(1, order))
+    return replace(examples, history=moved_up(history))
 
 
 def average(*models: nn.Module) -> Callable[[Impressions], Tensor]:

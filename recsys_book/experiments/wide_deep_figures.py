@@ -17,7 +17,7 @@ from recsys_book.experiments import wide_deep as lab
 from recsys_book.experiments.embedding_figures import explorer
 from recsys_book.experiments.ladder import FILM
 from recsys_book.experiments.wide_deep import FIELDS, Task
-from recsys_book.models.wide_and_deep import WideAndDeep
+from recsys_book.models.wide_and_deep import Wide, WideAndDeep
 from recsys_book.optim import FTRL
 from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
@@ -177,6 +177,18 @@ def path_table(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis("L1")
 
 
+def strongest_pairs(task: Task, wide: Wide, n: int = 8) -> pd.DataFrame:
+    """The pairs with the largest weights, and what they are."""
+    pairs, titles = wide.cross_weights(0).detach(), task.world.titles
+    top, sequel_of = pairs.flatten().topk(n), task.world.film.sequel_of
+    rows = []
+    for weight, place in zip(top.values.tolist(), top.indices.tolist(), strict=True):
+        watched, shown = place // len(pairs) - 1, place % len(pairs) - 1
+        sequel = "yes" if sequel_of[shown] == watched else ""
+        rows.append((titles[watched], titles[shown], round(weight, 2), sequel))
+    return pd.DataFrame(rows, columns=["watched", "shown", "weight", "sequel"])
+
+
 def hashed_table(record: dict) -> pd.DataFrame:
     """Buckets by what they cost, the exact cross below."""
     figures = record["figures"]
@@ -212,6 +224,9 @@ def impression_frames(
     parts = model.eval().explain(examples.ids, examples.bags())
     history = examples.bags()[FILM][0]
     titles = task.world.titles
+    reach = 1.1 * float(
+        torch.cat([parts.fields.flatten(), parts.crosses[0].flatten(), parts.deep]).abs().max()
+    )
     images, alts = [], []
     for i in range(len(rows)):
         film = int(examples.ids[i, FILM]) - 1
@@ -235,7 +250,7 @@ def impression_frames(
         kind = "no sequel for this person"
         if task.sequel[rows[i]]:
             kind = f"sequel of a {'hidden' if task.of_hidden[rows[i]] else 'seen'} pair"
-        images.append(_bars(bars, f"“{titles[film]}”, {kind}", chance, truth))
+        images.append(_bars(bars, f"“{titles[film]}”, {kind}", chance, truth, reach))
         told = ", ".join(f"{name} {value:+.2f}" for name, value, _ in bars)
         alts.append(f"{titles[film]}, {kind}: {told}; chance {chance:.0%}, true {truth:.0%}")
     labels = list(range(1, len(rows) + 1))
@@ -244,7 +259,7 @@ def impression_frames(
     )
 
 
-def _bars(bars: list, title: str, chance: float, truth: float) -> bytes:
+def _bars(bars: list, title: str, chance: float, truth: float, reach: float) -> bytes:
     figure, ax = plt.subplots(figsize=(6.8, 0.9 + 0.27 * 16))
     names, values, colours = zip(*bars, strict=True)
     y = [-i for i in range(len(bars))]
@@ -252,7 +267,7 @@ def _bars(bars: list, title: str, chance: float, truth: float) -> bytes:
     ax.axvline(0, color="#333333", lw=0.8)
     ax.set_yticks(y, names, fontsize=8)
     ax.set_ylim(-15.6, 0.6)
-    ax.set_xlim(-3.4, 3.4)
+    ax.set_xlim(-reach, reach)
     ax.set_xlabel("part of the logit", fontsize=9)
     ax.set_title(f"{title}\nmodel {chance:.0%}, truth {truth:.0%}", fontsize=10)
     return to_png(figure, colors=48)

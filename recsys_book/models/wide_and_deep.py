@@ -22,7 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from recsys_book.checks import check_ids, check_positive
-from recsys_book.layers import MLP, Bags, FieldEmbedding, _check_fields, _offsets
+from recsys_book.layers import (
+    MLP,
+    Bags,
+    FieldEmbedding,
+    _check_fields,
+    _offsets,
+    check_cardinalities,
+)
 from recsys_book.optim import FTRL
 
 MAX_WEIGHTS = 50_000_000  # of an exact cross: 200 MB, and FTRL keeps three numbers more for each
@@ -68,11 +75,12 @@ class Wide(nn.Module):
     Args:
         cardinalities: how many ids each of the F fields has.
         crosses: pairs of fields (i, j); a `Bag` in front crosses every id in that field's bag
-            with the id of field j, each pair a feature of its own.
+            with the id of field j, each pair a feature of its own (an id that stands in the bag
+            twice counts twice).
         buckets: None keeps a weight for each pair. A number makes crosses with more pairs than
             that share so many weights, each pair's place decided by a hash.
         sparse: gradients name only the rows they touch. For large tables, with an optimizer that
-            takes such gradients (FTRL, Adagrad and SGD do, Adam does not).
+            takes such gradients (FTRL, Adagrad and SGD do, Adam does not, nor does clipping).
 
     Raises:
         ValueError: a field that does not exist, a field crossed with itself, the same cross twice,
@@ -87,6 +95,7 @@ class Wide(nn.Module):
         sparse: bool = False,
     ) -> None:
         super().__init__()
+        check_cardinalities(cardinalities)
         if buckets is not None and buckets < 1:
             raise ValueError(f"buckets is {buckets}; it must be at least 1")
         self.cardinalities, self.buckets = list(cardinalities), buckets
@@ -151,6 +160,7 @@ class Wide(nn.Module):
                     f"{first.field}"
                 )
             left, mask = bags[first.field]  # [B, L]
+            _check_bag(first.field, left, mask, len(ids))
             check_ids(f"bag of field {first.field}", left, self.cardinalities[first.field])
         else:
             left = ids[:, first, None]  # [B, 1]
@@ -253,8 +263,9 @@ def wide_optimizer(
 
     FTRL was made for single examples. A mean over a batch makes gradients `batch_size` times
     smaller, so l1, l2 and beta are divided by it, and mean what they mean there: with l1 = 3 a
-    weight stays at zero until three clicks that nothing else foretold, or as many non-clicks, speak
-    for it.
+    weight stays at zero until more than three clicks that nothing else foretold, or as many
+    non-clicks, speak for it. Every batch must have that size: in a smaller one each example counts
+    for more.
 
     Args:
         wide: its weights still zero.
@@ -276,13 +287,14 @@ def wide_and_deep_optimizers(
     l2: float = 0.0,
     beta: float = 1.0,
     batch_size: int = 1,
+    weight_decay: float = 0.0,
 ) -> list[torch.optim.Optimizer]:
     """FTRL for the wide side and AdaGrad for the deep side (section 3.3).
 
     Args:
         model: just made, its wide side still zero.
         wide_lr, l1, l2, beta, batch_size: of FTRL, see `wide_optimizer`.
-        deep_lr: of AdaGrad.
+        deep_lr, weight_decay: of AdaGrad.
 
     Returns:
         two optimizers, to be stepped on one loss: `fit` takes them so.
@@ -290,7 +302,7 @@ def wide_and_deep_optimizers(
     deep = [w for name, w in model.named_parameters() if not name.startswith("wide.")]
     options = {"l1": l1, "l2": l2, "beta": beta, "batch_size": batch_size}
     wide = wide_optimizer(model.wide, wide_lr, **options)
-    return [wide, torch.optim.Adagrad(deep, deep_lr)]
+    return [wide, torch.optim.Adagrad(deep, deep_lr, weight_decay=weight_decay)]
 
 
 def hash_pairs(left: Tensor, right: Tensor, buckets: int) -> Tensor:
@@ -300,10 +312,10 @@ def hash_pairs(left: Tensor, right: Tensor, buckets: int) -> Tensor:
     neighbouring pairs land far apart (the mixing steps of SplitMix64).
 
     Args:
-        left, right: int64 ids whose shapes broadcast.
+        left, right: ids whose shapes broadcast.
         buckets: how many.
     """
-    mixed = left * _ODD[0] + right
+    mixed = left.long() * _ODD[0] + right.long()
     for shift, odd in ((30, _ODD[1]), (27, _ODD[2])):
         mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * odd
     return (mixed ^ ((mixed >> 31) & ((1 << 33) - 1))) % buckets
@@ -311,6 +323,15 @@ def hash_pairs(left: Tensor, right: Tensor, buckets: int) -> Tensor:
 
 # int64 arithmetic wraps around; these are the usual unsigned constants, less 2^64.
 _ODD = tuple(c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+def _check_bag(field: int, bag: Tensor, mask: Tensor, n: int) -> None:
+    """Shapes that fit only by broadcasting would give everybody somebody else's bag."""
+    if bag.dim() != 2 or len(bag) != n or mask.shape != bag.shape or mask.dtype != torch.bool:
+        raise ValueError(
+            f"bag of field {field} has shape {tuple(bag.shape)} and its mask {tuple(mask.shape)} "
+            f"of {mask.dtype}; both must be [{n}, L], and the mask bool"
+        )
 
 
 def _field(side: int | Bag) -> int:

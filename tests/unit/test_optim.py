@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.optim import FTRL, parameter_groups, warmup_cosine
 
 
@@ -52,7 +53,7 @@ def test_ftrl_equals_the_scalar_reference_step_by_step(options, sparse):
         gradient = torch.randn(7, 1, generator=generator, dtype=torch.float64)
         gradient *= torch.rand(7, 1, generator=generator) < 0.6  # some rows are not touched
         rows = gradient[:, 0].nonzero().T
-        as_rows = torch.sparse_coo_tensor(rows, gradient[rows[0]], (7, 1))
+        as_rows = torch.sparse_coo_tensor(rows, gradient[rows[0]], (7, 1), check_invariants=True)
         weight.grad = as_rows if sparse else gradient
         optimizer.step()
         expected = [scalar.step(float(g)) for scalar, g in zip(reference, gradient, strict=True)]
@@ -121,6 +122,55 @@ def test_a_schedule_does_not_scale_what_is_learned_already():
     assert weight.item() == pytest.approx(before, rel=1e-6)
 
 
+def test_the_next_step_is_taken_at_the_new_rate():
+    def run(rate):
+        weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        optimizer = FTRL([weight], lr=0.5)
+        for step in range(1_001):
+            optimizer.param_groups[0]["lr"] = 0.5 if step < 1_000 else rate
+            before = weight.item()
+            weight.grad = torch.ones(1, dtype=torch.float64)
+            optimizer.step()
+        return weight.item() - before
+
+    for rate in (0.5, 0.05, 0.0005, 5.0):
+        assert run(rate) == pytest.approx(-rate / (1 + 1_001**0.5), rel=1e-6)
+    assert run(0.0) == 0
+
+
+def test_schedules_of_torch_drive_ftrl():
+    weight = nn.Parameter(torch.zeros(3))
+    optimizer = FTRL([weight], lr=1.0, l1=0.1)
+    schedule = warmup_cosine(optimizer, warmup=2, total=6)
+    walk = []
+    for _ in range(10):
+        weight.grad = torch.tensor([-1.0, 0.0, 1.0])
+        optimizer.step()
+        schedule.step()
+        walk.append(weight.detach().clone())
+    assert torch.isfinite(torch.stack(walk)).all()
+    assert torch.equal(walk[-1], walk[5]) and walk[5][0] > walk[1][0] > 0 == walk[5][1]
+
+
+def test_gradients_sparse_in_both_dimensions():
+    weight = nn.Parameter(torch.zeros(3, 2))
+    weight.grad = torch.sparse_coo_tensor(
+        [[0, 1], [1, 0]], [1.0, 2.0], (3, 2), check_invariants=True
+    )
+    FTRL([weight]).step()
+    assert (weight != 0).tolist() == [[False, True], [True, False], [False, False]]
+
+
+def test_sums_are_kept_in_single_precision():
+    weight = nn.Parameter(torch.zeros(1, dtype=torch.bfloat16))
+    optimizer = FTRL([weight], lr=0.1)
+    for step in range(2_000):
+        weight.grad = torch.full((1,), 0.5 if step % 2 else -0.5, dtype=torch.bfloat16)
+        optimizer.step()
+    assert optimizer.state[weight]["n"].item() == pytest.approx(500)
+    assert weight.dtype == torch.bfloat16
+
+
 def test_ftrl_goes_on_from_its_state():
     def run(stop):
         generator = torch.Generator().manual_seed(3)
@@ -178,6 +228,10 @@ def test_biases_do_not_decay():
     optimizer.step()
     assert torch.equal(model[1].bias, before)
     assert torch.allclose(model[0].weight, table * 0.9)
+    factors = MatrixFactorization(4, 5, 2)  # its biases are tables
+    decay, keep = parameter_groups(factors, 0.1)
+    assert len(decay["params"]) == 2
+    assert {id(p) for p in keep["params"]} >= {id(factors.user_bias.weight)}
     with pytest.raises(ValueError, match="weight_decay is -1"):
         parameter_groups(model, -1)
 
@@ -193,7 +247,10 @@ def test_the_rate_rises_then_falls():
     assert rates[0] == pytest.approx(0.2)
     assert rates[4] == pytest.approx(2.0) == max(rates)
     assert rates[:5] == sorted(rates[:5]) and rates[4:] == sorted(rates[4:], reverse=True)
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
+    for _ in range(20):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
+        optimizer.step()
+        schedule.step()
     assert rates[7] == pytest.approx(2.0 * (1 + math.cos(math.pi * 3 / 6)) / 2)
     with pytest.raises(ValueError, match="warmup is 3 and total 3"):
         warmup_cosine(optimizer, 3, 3)

@@ -256,6 +256,35 @@ def test_bad_ids_bags_and_labels_are_named():
         WideAndDeep(CARDINALITIES, dim=2, hidden=(4,), bag_fields=(2,))(ids)
 
 
+@pytest.mark.parametrize(
+    ("bag", "mask"),
+    [
+        (lambda b, m: b[:1], lambda b, m: m[:1]),
+        (lambda b, m: b[:, 0], lambda b, m: m[:, 0]),
+        (lambda b, m: b, lambda b, m: m[:, :1]),
+        (lambda b, m: b, lambda b, m: m.float()),
+        (lambda b, m: b[0], lambda b, m: m[0]),
+    ],
+)
+def test_bags_and_masks_are_never_broadcast(bag, mask):
+    ids, bags, _ = examples()
+    wide = Wide(CARDINALITIES, [(Bag(2), 2)])
+    with pytest.raises(ValueError, match="bag of field 2 has shape"):
+        wide(ids, {2: (bag(*bags[2]), mask(*bags[2]))})
+
+
+def test_bad_labels_and_weights_are_named():
+    logits = torch.zeros(3)
+    with pytest.raises(ValueError, match="labels has dtype"):
+        bce(logits, torch.tensor([0, 1, 1]))
+    with pytest.raises(ValueError, match="labels contains 0.5"):
+        bce(logits, torch.tensor([0.0, 0.5, 1]))
+    with pytest.raises(ValueError, match="and weight"):
+        bce(logits, torch.ones(3), weight=torch.ones(1))
+    with pytest.raises(ValueError, match="cardinalities is empty"):
+        Wide([])
+
+
 def test_a_value_never_seen_gets_no_wide_weight():
     """Id 0 is kept for it: its weights are never touched in training, so they stay 0."""
     ids, bags, label = examples(300)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,9 +45,8 @@ def test_sequels_are_found_by_their_definition(world, task):
         found.append(first[film] >= 0 and int(first[film]) in watched[user])
         if clicked:
             buffer.append((user, film))
-    full = (task.examples.history > 0).all(1)  # there older films are out of sight
     expected = torch.tensor(found)
-    assert torch.equal(task.sequel[~full], expected[~full])
+    assert torch.equal(task.sequel, expected)
     assert expected.sum() > 50
 
 
@@ -55,8 +55,16 @@ def test_hidden_pairs_are_never_trained_on(task):
     assert not (task.sequel[rows] & task.of_hidden[rows]).any()
     assert (task.sequel[rows] & ~task.of_hidden[rows]).any()
     assert (~task.sequel[rows] & task.of_hidden[rows]).any()  # shown to those without part one
-    everything = task.rows(0, lab.TEST_FROM, hide=False)
-    assert len(everything) > len(rows)
+    open_task = lab.make_task(task.world, hide=False)
+    assert not open_task.of_hidden.any()
+    assert len(open_task.rows(0, lab.TEST_FROM)) > len(rows)
+    # Nor is it told in a history what became of them.
+    two = torch.from_numpy(np.flatnonzero(task.world.film.sequel_of >= 0))
+    told = torch.tensor([bool((task.examples.history == int(f) + 1).any()) for f in two])
+    hidden = torch.tensor([bool(task.of_hidden[task.examples.ids[:, FILM] == int(f) + 1].any())
+                           for f in two])  # fmt: skip
+    assert hidden.sum() == len(two) // 2 and told[~hidden].any() and not told[hidden].any()
+    assert (open_task.examples.history == int(two[hidden][0]) + 1).any()
     assert task.day[rows].max() == lab.TEST_FROM - 1
     assert all(task.day[lab.part_rows(task, part)].min() == lab.TEST_FROM for part in lab.PARTS)
     sizes = {part: len(lab.part_rows(task, part)) for part in lab.PARTS}
@@ -75,6 +83,8 @@ def test_hidden_pairs_have_no_weight(task, trained):
 def test_without_part_one_takes_that_film_alone_away(task):
     rows = lab.part_rows(task, "seen pairs")
     before = task.examples[rows]
+    first = torch.from_numpy(task.world.film.sequel_of).long()[before.ids[:, FILM] - 1] + 1
+    before = before[(before.history == first[:, None]).any(1)]  # else it is too long ago
     after = lab.without_part_one(task, before)
     gone = (before.history > 0).sum(1) - (after.history > 0).sum(1)
     assert (gone == 1).all()
@@ -86,9 +96,40 @@ def test_without_part_one_takes_that_film_alone_away(task):
         assert (new[len(kept) :] == 0).all()  # padding at the end
 
 
+def test_the_true_lift_is_that_of_the_world(task):
+    """At the first place, of one who has watched part one alone, by the world's own parts."""
+    world = task.world
+    rows = lab.part_rows(task, "seen pairs")
+    rows = rows[(world.log.position[rows] == 0)]
+    examples = task.examples[rows]
+    without = lab.without_part_one(task, examples)
+    lift = lab.true_logit(task, rows, examples) - lab.true_logit(task, rows, without)
+    assert 1.5 < float(lift.max()) < 3.0
+    users, films = world.log.user[rows[0]].item(), world.log.film[rows[0]].item()
+    log = world.log
+    logit = world.static_logit(
+        np.array([users]), np.array([films]), int(log.device[rows[0]]), int(log.daypart[rows[0]])
+    )
+    genre = world.film.genre[[films]]
+    chance = [world.attraction(logit + more, genre).mean(-1) for more in (3.0, 0.0)]
+    odds = [c / (1 - c) for c in chance]
+    assert float(lift[0]) == pytest.approx(float(np.log(odds[0] / odds[1])[0]), abs=1e-6)
+
+
+def test_batches_of_one_size():
+    generator = torch.Generator().manual_seed(0)
+    batches = lab.whole_batches(10, 4, generator)
+    assert [len(b) for b in batches] == [4, 4]
+    assert len(set(torch.cat(batches).tolist())) == 8
+    assert [len(b) for b in lab.whole_batches(3, 4, generator)] == [3]
+
+
 def test_the_wide_side_counts_the_lift_as_one_weight(task, trained):
     rows = lab.part_rows(task, "seen pairs")
     examples, wide = task.examples[rows], trained["wide"]
+    sequel_of = torch.from_numpy(task.world.film.sequel_of).long()
+    near = (examples.history == sequel_of[examples.ids[:, FILM] - 1][:, None] + 1).any(1)
+    examples = examples[near]
     lift = lab.predict(wide, examples) - lab.predict(wide, lab.without_part_one(task, examples))
     film = examples.ids[:, FILM]
     first = torch.from_numpy(task.world.film.sequel_of).long()[film - 1] + 1
@@ -129,7 +170,7 @@ def test_requests_are_encoded_as_the_log_is(world, task, trained):
         released=torch.ones(world.n_films, dtype=torch.bool), belief=torch.zeros(len(rows), 6),
     )  # fmt: skip
     made = lab.Scorer(task, trained["deep"]).impressions(request)
-    logged = task.examples[rows]
+    logged = lab.make_task(world, hide=False).examples[rows]
     columns = list(lab.OF_REQUEST)
     assert torch.equal(made.ids[:, columns], logged.ids[:, columns])
     assert torch.equal(made.history, logged.history)

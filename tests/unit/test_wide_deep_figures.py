@@ -34,7 +34,10 @@ def trained(task):
 
 
 def part(value):
-    parts = {name: {"excess": value, "auc": 0.7 + value, "lift": 10 * value} for name in lab.PARTS}
+    parts = {
+        name: {"excess": value, "auc": 0.7 + value, "lift": 10 * value, "true_lift": 2.0}
+        for name in lab.PARTS
+    }
     return parts
 
 
@@ -155,6 +158,19 @@ def test_roles_pairs_and_map(task, trained):
     assert len(widget.titles) == len(vectors)
     assert widget.titles[n].startswith("age: ")
     json.dumps(widget.details)
+
+
+def test_the_strongest_pairs_are_named(task):
+    wide = lab.make_model("wide", task.cardinalities, 0)
+    two = int(np.flatnonzero(task.world.film.sequel_of >= 0)[0])
+    one = int(task.world.film.sequel_of[two])
+    with torch.no_grad():
+        wide.cross_weights(0)[one + 1, two + 1] = 2.0
+        wide.cross_weights(0)[4, 9] = 1.0
+    table = figures.strongest_pairs(task, wide, n=2)
+    titles = task.world.titles
+    assert table.iloc[0].tolist() == [titles[one], titles[two], 2.0, "yes"]
+    assert table.iloc[1].tolist()[:3] == [titles[3], titles[8], 1.0]
 
 
 def test_frappe_tables():

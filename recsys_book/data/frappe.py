@@ -7,8 +7,8 @@ apps; a row is a user, an app and a context in which the app was used, with how 
 What a loader must handle, and what this one does:
 
 - There are no times. Nothing can be held out because it came later; see `pair_parts`.
-- A user meets the same app in many contexts: 96,203 rows are 18,842 pairs. Rows drawn at random
-  for a test leave nearly all of their pairs in training, where a weight per pair remembers them.
+- A user meets the same app in many contexts: 96,203 rows are 18,842 pairs. Of rows drawn at random
+  for a test seven in eight have their pair in training, where a weight per pair remembers it.
 - 550 apps have no name. They are called "unknown app 17", by their number.
 - "unknown" stands for missing in the context columns; it is kept as a value of its own.
 - City is a number, 0 where it is not known; it is a name like any other here.

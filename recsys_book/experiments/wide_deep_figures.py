@@ -33,7 +33,7 @@ COLOURS = {
 BARS = {
     "LR": (0.9356, 0.3076),
     "FM": (0.9671, 0.2065),
-    "deep": (0.9833, 0.1622),
+    "deep, Adam": (0.9833, 0.1622),
     "wide & deep": (0.9841, 0.1490),
 }
 
@@ -332,21 +332,21 @@ def pairs_figure(task: Task, model: WideAndDeep) -> Picture:
     return show(figure, alt=f"Sequel pairs by nearness and by wide weight. {'; '.join(told)}")
 
 
-def nearness(task: Task, model: WideAndDeep, seed: int = 0) -> dict[str, float]:
+def nearness(task: Task, model: WideAndDeep) -> dict[str, float]:
     """Mean cosine, in the deep side's film vectors, of the two parts of seen and hidden pairs, and
-    of two films drawn from one genre."""
-    sequel_of, roles = task.world.film.sequel_of, sequel_roles(task)
-    two = np.flatnonzero(sequel_of >= 0)
+    of unrelated films that share what the parts of a pair share: both genres and the theme."""
+    film, roles = task.world.film, sequel_roles(task)
+    two = np.flatnonzero(film.sequel_of >= 0)
     found = {}
     for kind in ("seen", "hidden"):
         some = torch.tensor([f for f in two if roles[f] == f"part two, {kind}"])
-        one = torch.from_numpy(sequel_of).long()[some]
+        one = torch.from_numpy(film.sequel_of).long()[some]
         found[f"{kind} pairs"] = float(_cosine(task, model, one, some).mean())
-    random, genre = np.random.RandomState(seed), task.world.film.genre
-    a, b = random.randint(len(genre), size=(2, 20_000))
-    same = torch.from_numpy(np.flatnonzero((genre[a] == genre[b]) & (a != b)))
-    one, other = torch.from_numpy(a)[same], torch.from_numpy(b)[same]
-    found["films of one genre"] = float(_cosine(task, model, one, other).mean())
+    kind = (film.genre.astype(int) * 100 + film.second_genre) * 100 + film.theme
+    alike = np.triu(kind[:, None] == kind[None, :], 1)
+    alike[film.sequel_of[two], two] = alike[two, film.sequel_of[two]] = False
+    one, other = (torch.from_numpy(side) for side in alike.nonzero())
+    found["films as alike"] = float(_cosine(task, model, one, other).mean())
     return found
 
 

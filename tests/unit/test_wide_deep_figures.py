@@ -146,7 +146,7 @@ def test_roles_pairs_and_map(task, trained):
         assert roles[sequel_of[film]] == f"part one, {kind}"
     assert "hidden: 0 of" in figures.pairs_figure(task, model).alt
     near = figures.nearness(task, model)
-    assert set(near) == {"seen pairs", "hidden pairs", "films of one genre"}
+    assert set(near) == {"seen pairs", "hidden pairs", "films as alike"}
     assert all(-1 <= value <= 1 for value in near.values())
     n = task.world.n_films
     vectors = figures.field_vectors(task, model)

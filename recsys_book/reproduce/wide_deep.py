@@ -1,6 +1,6 @@
 """Chapter 05 on Frappe: LR, FM, wide, deep and Wide & Deep, split by pair and by row.
 
-Each kind tries twelve drawn settings on the validation rows; the one with the lowest log-loss is
+Each kind tries eight drawn settings on the validation rows; the one with the lowest log-loss is
 trained anew on training and validation rows, for as many epochs as were best, with three seeds, and
 scored once on the test. Nothing is chosen by the test.
 """
@@ -19,7 +19,7 @@ from recsys_book.reproduce.record import Run
 
 NAME, RECORD = "wide-deep", "wide-deep-frappe"
 SEEDS = (0, 1, 2)
-MAX_DECAY = 1e-3
+N_DRAWS, MAX_DECAY = 8, 1e-3
 
 
 class Work:
@@ -33,7 +33,7 @@ class Work:
         """The best of the drawn settings on validation, with its epochs."""
 
         def make() -> dict:
-            settings = draws(KINDS[kind][1], decay=MAX_DECAY)
+            settings = draws(KINDS[kind][1], N_DRAWS, decay=MAX_DECAY)
             tried = [lab.try_setting(self.tasks[split], kind, setting) for setting in settings]
             best = min(range(len(tried)), key=lambda i: tried[i][0])
             chosen = replace(settings[best], epochs=tried[best][1])
@@ -65,7 +65,7 @@ def plan() -> dict[tuple, list[tuple]]:
 
 def open_cells() -> Cells:
     """Where the pieces are kept."""
-    return Cells(RECORD, [SEEDS, KINDS, SPLITS, MAX_DECAY])
+    return Cells(RECORD, [SEEDS, KINDS, SPLITS, N_DRAWS, MAX_DECAY])
 
 
 def make_worker() -> Work:

@@ -83,13 +83,16 @@ def values_of(rows: Sequence[dict], part: str, figure: str = "excess") -> list[f
 
 
 def memory_table(memory: Mapping[str, Sequence[dict]], figure: str = "excess") -> pd.DataFrame:
-    """Models by parts of the test, mean and interval."""
+    """Models by parts of the test, mean and interval; for "lift" the truth stands below."""
     parts = lab.PARTS if figure == "excess" else ("seen pairs", "hidden pairs")
     digits = 4 if figure == "excess" else 2
     rows = {
         name: {part: t_interval(values_of(runs, part, figure)).text(digits) for part in parts}
         for name, runs in memory.items()
     }
+    if figure == "lift":
+        runs = next(iter(memory.values()))
+        rows["truth"] = {p: t_interval(values_of(runs, p, "true_lift")).text(2) for p in parts}
     return pd.DataFrame(rows).T
 
 

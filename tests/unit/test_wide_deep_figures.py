@@ -87,7 +87,9 @@ def test_memory_table_figure_and_leads(record):
     table = figures.memory_table(memory)
     assert list(table.columns) == list(lab.PARTS) and list(table.index) == list(memory)
     assert table.loc["deep", "all"].startswith("0.0210")
-    assert list(figures.memory_table(memory, "lift").columns) == ["seen pairs", "hidden pairs"]
+    lifts = figures.memory_table(memory, "lift")
+    assert list(lifts.columns) == ["seen pairs", "hidden pairs"]
+    assert lifts.index[-1] == "truth" and lifts.loc["truth", "seen pairs"].startswith("2.00")
     picture = figures.memory_figure(memory, ("wide", "deep"))
     assert "seen pairs, deep 0.021" in picture.alt
     gap = figures.lead(memory, "deep", "wide", "all")

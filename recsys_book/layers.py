@@ -188,6 +188,8 @@ def check_cardinalities(cardinalities: Sequence[int]) -> None:
 def _check_fields(ids: Tensor, cardinalities: Sequence[int]) -> None:
     if ids.dim() != 2 or ids.shape[1] != len(cardinalities):
         raise ValueError(f"ids has shape {tuple(ids.shape)}; it must be [B, {len(cardinalities)}]")
+    if ids.dtype not in (torch.int64, torch.int32):
+        raise ValueError(f"ids has dtype {ids.dtype}; ids must be int64 (or int32)")
     limits = torch.tensor(cardinalities, device=ids.device)
     bad = (ids < 0) | (ids >= limits)
     if bad.any():

@@ -219,6 +219,8 @@ class WideAndDeep(nn.Module):
                 raise ValueError(
                     f"bag_fields contains {field}; fields run from 0 to {len(cardinalities) - 1}"
                 )
+        if len(set(bag_fields)) < len(bag_fields):
+            raise ValueError(f"bag_fields is {tuple(bag_fields)}; a field has one bag")
         self.bag_fields = tuple(bag_fields)
         self.wide = Wide(cardinalities, crosses, buckets, sparse)
         self.vectors = FieldEmbedding(cardinalities, dim, init_std)
@@ -339,6 +341,8 @@ def _field(side: int | Bag) -> int:
 
 
 def _check_cross(cross: Cross, crosses: Sequence[Cross], n_fields: int) -> None:
+    if len(cross) != 2 or not all(isinstance(side, int | Bag) for side in cross):
+        raise ValueError(f"crosses contains {cross}; it must be a pair of fields")
     first, second = cross
     for field in (_field(first), second):
         if isinstance(field, Bag) or not 0 <= field < n_fields:

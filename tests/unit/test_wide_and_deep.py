@@ -224,6 +224,8 @@ HASHES = [0, 394_843, 259_470, 469_411]
         ([(0, 1), (1, 0)], None, "twice"),
         ([(Bag(9), 1)], None, "fields run from 0 to 2"),
         ([(0, 1)], 0, "buckets is 0"),
+        ([(0, 1, 2)], None, "a pair of fields"),
+        ([(0.0, 1)], None, "a pair of fields"),
     ],
 )
 def test_bad_crosses_are_named(crosses, buckets, message):
@@ -252,6 +254,10 @@ def test_bad_ids_bags_and_labels_are_named():
         bce(model(ids, bags), label + 1)
     with pytest.raises(ValueError, match="bag_fields contains 3"):
         WideAndDeep(CARDINALITIES, bag_fields=(3,))
+    with pytest.raises(ValueError, match="a field has one bag"):
+        WideAndDeep(CARDINALITIES, bag_fields=(2, 2))
+    with pytest.raises(ValueError, match="ids has dtype"):
+        model(ids.float(), bags)
     with pytest.raises(ValueError, match="deep side needs"):
         WideAndDeep(CARDINALITIES, dim=2, hidden=(4,), bag_fields=(2,))(ids)
 

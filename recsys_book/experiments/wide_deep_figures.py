@@ -115,6 +115,26 @@ def memory_figure(memory: Mapping[str, Sequence[dict]], names: Sequence[str]) ->
     return show(figure, alt=f"Log-loss above the oracle's: {'; '.join(told)}")
 
 
+def chance_table(
+    tasks: Sequence[Task], models: Mapping[str, Sequence[nn.Module]], part: str
+) -> pd.DataFrame:
+    """Mean predicted chance of a click on a part of the test, a world each; what was clicked last.
+
+    Args:
+        tasks: one a world.
+        models: kind → a model a world.
+        part: of `lab.PARTS`.
+    """
+    examples = [task.examples[lab.part_rows(task, part)] for task in tasks]
+    chance = lambda model, some: float(lab.predict(model, some).sigmoid().mean())
+    rows = {
+        kind: [chance(*pair) for pair in zip(some, examples, strict=True)]
+        for kind, some in models.items()
+    }
+    rows["clicked"] = [float(some.label.mean()) for some in examples]
+    return pd.DataFrame(rows).T
+
+
 def lead(
     memory: Mapping[str, Sequence[dict]], a: str, b: str, part: str, figure: str = "excess"
 ) -> Interval:
@@ -175,7 +195,8 @@ def path_table(record: dict) -> pd.DataFrame:
             "pairs kept": f"{mean('kept', 'pairs'):,.0f}",
             "sequel pairs kept": f"{mean('sequels', 'kept'):.1f} of {mean('sequels', 'n'):.1f}",
             "sequels among as many largest": f"{mean('sequels', 'on top'):.1f}",
-            "AUC": t_interval(values_of(runs, "all", "auc")).text(4),
+            "lift of seen pairs": t_interval(values_of(runs, "seen pairs", "lift")).text(2),
+            "log-loss above the oracle's": t_interval(values_of(runs, "all")).text(4),
         }
     return pd.DataFrame(rows).T.rename_axis("L1")
 
@@ -202,6 +223,7 @@ def hashed_table(record: dict) -> pd.DataFrame:
             name: {
                 "all": t_interval(values_of(runs, "all")).text(4),
                 "seen pairs": t_interval(values_of(runs, "seen pairs")).text(4),
+                "lift of seen pairs": t_interval(values_of(runs, "seen pairs", "lift")).text(2),
             }
             for name, runs in rows.items()
         }

@@ -162,6 +162,15 @@ def test_roles_pairs_and_map(task, trained):
     json.dumps(widget.details)
 
 
+def test_chances_are_means_of_the_part(task, trained):
+    model, _ = trained
+    table = figures.chance_table([task], {"wide & deep": [model]}, "seen pairs")
+    rows = lab.part_rows(task, "seen pairs")
+    assert table.loc["clicked", 0] == pytest.approx(float(task.examples.label[rows].mean()))
+    expected = lab.predict(model, task.examples[rows]).sigmoid().mean()
+    assert table.loc["wide & deep", 0] == pytest.approx(float(expected))
+
+
 def test_the_strongest_pairs_are_named(task):
     wide = lab.make_model("wide", task.cardinalities, 0)
     two = int(np.flatnonzero(task.world.film.sequel_of >= 0)[0])

@@ -312,13 +312,19 @@ def value_name(task: Task, field: int, number: int) -> str:
     return str(words[name][number - 1]) if name in words else str(number)
 
 
-def telling_impressions(task: Task, seed: int = 0) -> list[int]:
-    """Eight impressions of the test: three seen sequels, two hidden ones, three others."""
+def telling_impressions(task: Task, wide: Wide, seed: int = 0) -> list[int]:
+    """Eight impressions of the test: three sequels of seen pairs that have a weight (others, where
+    there are too few), two of hidden pairs, three that are no sequels."""
     random, chosen = np.random.RandomState(seed), []
+    sequel_of = torch.from_numpy(task.world.film.sequel_of).long()
+    pairs = wide.cross_weights(0).detach()
     for part, n in (("seen pairs", 3), ("hidden pairs", 2), ("the others", 3)):
         rows = lab.part_rows(task, part)
         rows = rows[(task.examples.history[rows] > 0).sum(1) >= 5]
-        chosen += rows[torch.from_numpy(random.permutation(len(rows))[:n].copy())].tolist()
+        rows = rows[torch.from_numpy(random.permutation(len(rows)))]
+        film = task.examples.ids[rows, FILM]
+        kept = pairs[sequel_of[film - 1] + 1, film] != 0
+        chosen += rows[(~kept).long().argsort(stable=True)][:n].tolist()
     return chosen
 
 
@@ -420,12 +426,14 @@ def fields_explorer(
     values = [(f, v) for f in small for v in range(1, task.cardinalities[f])]
     names = [f"{FIELDS[f]}: {value_name(task, f, v)}" for f, v in values]
     genre = [GENRES[g] for g in world.film.genre]
+    shown = torch.bincount(world.log.film.long(), minlength=world.n_films).tolist()
     return explorer(
         snapshots, epochs, None, [*map(str, world.titles), *names],
         [*details, *("a value of the field " + FIELDS[f] for f, _ in values)],
         {
             "sequels": [*roles, *["another field"] * len(values)],
             "genre": [*genre, *["another field"] * len(values)],
+            "times shown": [*shown, *[0] * len(values)],
         },
         title="Vectors of the deep side: films and the values of all small fields", noun="value",
     )  # fmt: skip

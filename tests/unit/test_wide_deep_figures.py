@@ -119,9 +119,11 @@ def test_in_charge_is_measured_in_the_oracles_clicks(record):
 
 def test_an_impression_is_told_in_full(task, trained):
     model, _ = trained
-    rows = figures.telling_impressions(task)
+    rows = figures.telling_impressions(task, model.wide)
     assert len(rows) == 8 and task.sequel[rows].tolist() == [True] * 5 + [False] * 3
     assert task.of_hidden[rows].tolist()[:5] == [False] * 3 + [True] * 2
+    first = task.world.film.sequel_of[task.examples.ids[rows[0], FILM] - 1]
+    assert model.wide.cross_weights(0)[first + 1, task.examples.ids[rows[0], FILM]] != 0
     frames = figures.impression_frames(task, model, rows)
     logits = lab.predict(model, task.examples[torch.tensor(rows)])
     for alt, logit in zip(frames.alts, logits.tolist(), strict=True):

@@ -134,15 +134,16 @@ class FieldEmbedding(nn.Module):
         self.cardinalities = list(cardinalities)
         self.table = nn.Embedding(sum(cardinalities), dim)  # [sum of cardinalities, D]
         nn.init.normal_(self.table.weight, std=init_std)
-        self.register_buffer("offsets", _offsets(cardinalities), persistent=False)
+        self.register_buffer("offsets", field_offsets(cardinalities), persistent=False)
 
     def forward(self, ids: Tensor, bags: Bags | None = None) -> Tensor:
-        _check_fields(ids, self.cardinalities)
+        check_fields(ids, self.cardinalities)
         if not bags:
             return self._look_up(ids + self.offsets)  # [B, F, D]
         # One look-up for all: its backward pass is what takes the time in training.
         parts = [ids + self.offsets]
-        for field, (bag, _) in bags.items():
+        for field, (bag, mask) in bags.items():
+            check_bag(field, bag, mask, len(ids))
             check_ids(f"bag of field {field}", bag, self.cardinalities[field])
             parts.append(bag + self.offsets[field])
         looked_up = self._look_up(torch.cat(parts, dim=1))  # [B, F + all L, D]
@@ -172,9 +173,19 @@ class FieldLinear(nn.Module):
         return self.bias + self.weights(ids, bags).sum(dim=(1, 2))  # [B]
 
 
-def _offsets(cardinalities: Sequence[int]) -> Tensor:
+def field_offsets(cardinalities: Sequence[int]) -> Tensor:
     """`[F]`: where each field's ids start in the shared table."""
     return torch.tensor([0, *cardinalities[:-1]]).cumsum(0)
+
+
+def check_bag(field: int, bag: Tensor, mask: Tensor, n: int) -> None:
+    """Raise unless bag and mask are `[n, L]`, the mask bool: shapes that fit only by broadcasting
+    would give everybody somebody else's bag."""
+    if bag.dim() != 2 or len(bag) != n or mask.shape != bag.shape or mask.dtype != torch.bool:
+        raise ValueError(
+            f"bag of field {field} has shape {tuple(bag.shape)} and its mask {tuple(mask.shape)} "
+            f"of {mask.dtype}; both must be [{n}, L], and the mask bool"
+        )
 
 
 def check_cardinalities(cardinalities: Sequence[int]) -> None:
@@ -185,7 +196,8 @@ def check_cardinalities(cardinalities: Sequence[int]) -> None:
         raise ValueError(f"cardinalities contains {min(cardinalities)}; each must be at least 1")
 
 
-def _check_fields(ids: Tensor, cardinalities: Sequence[int]) -> None:
+def check_fields(ids: Tensor, cardinalities: Sequence[int]) -> None:
+    """Raise unless ids are integers `[B, F]`, each in its field's 0..n−1."""
     if ids.dim() != 2 or ids.shape[1] != len(cardinalities):
         raise ValueError(f"ids has shape {tuple(ids.shape)}; it must be [B, {len(cardinalities)}]")
     if ids.dtype not in (torch.int64, torch.int32):

@@ -160,8 +160,18 @@ def pair_parts(data: Frappe, seed: int = 0) -> Tensor:
         data: from `load("frappe")`.
         seed: of the draw, which is the same on every machine.
     """
-    draw = np.random.RandomState(seed).randint(10, size=(data.n_users, data.n_apps))
-    part = np.zeros(draw.shape, dtype=np.int8)
+    return _parts((data.n_users, data.n_apps), seed)
+
+
+def row_parts(data: Frappe, seed: int = 0) -> Tensor:
+    """`[M]` int8: rows drawn at random to parts, 7 : 1 : 2, as benchmarks do: most rows of
+    the test then have their pair in training. Arguments as in `pair_parts`."""
+    return _parts((len(data),), seed)
+
+
+def _parts(shape: tuple[int, ...], seed: int) -> Tensor:
+    draw = np.random.RandomState(seed).randint(10, size=shape)
+    part = np.zeros(shape, dtype=np.int8)
     part[draw == 7] = 1
     part[draw >= 8] = 2
     return torch.from_numpy(part)

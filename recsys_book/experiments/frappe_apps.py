@@ -25,8 +25,10 @@ from recsys_book.data.frappe import (
     Frappe,
     negatives_for,
     pair_parts,
+    row_parts,
+    with_negatives,
 )
-from recsys_book.experiments.wide_deep import Setting, make_optimizers, whole_batches
+from recsys_book.experiments.wide_deep import Setting, make_optimizers, moved_up, whole_batches
 from recsys_book.layers import FieldLinear
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, log_loss
@@ -36,13 +38,11 @@ from recsys_book.models.wide_and_deep import Bag, Wide, WideAndDeep
 from recsys_book.train import History, fit
 
 FIELDS = ("user", "app", "category", *CONTEXT)
-USER, APP, COUNTRY, CITY = (FIELDS.index(name) for name in ("user", "app", "country", "city"))
+APP = FIELDS.index("app")
 #: The paper's family, apps that the user has × app shown; and where and when an app is used.
 CROSSES = (
     (Bag(APP), APP),
-    *((FIELDS.index(name), APP) for name in ("daytime", "weekday", "homework", "cost", "weather")),
-    (COUNTRY, APP),
-    (CITY, APP),
+    *((FIELDS.index(name), APP) for name in CONTEXT if name != "isweekend"),  # weekday tells it
 )
 LENGTH = 20  # apps of the user, the most used ones
 N_NEGATIVES = 2
@@ -82,12 +82,11 @@ class Task:
 
     def draw(self, part: int | tuple[int, ...], seed: int) -> AppExamples:
         """The rows of a part, each with its negatives."""
-        wanted = (part,) if isinstance(part, int) else part
-        allowed = None
         if self.pairs is not None:
-            allowed = torch.isin(self.pairs, torch.tensor(wanted, dtype=torch.int8))
+            return with_negatives(self.data, self.pairs, part, N_NEGATIVES, seed)
+        wanted = (part,) if isinstance(part, int) else part
         rows = torch.isin(self.part, torch.tensor(wanted, dtype=torch.int8)).nonzero().squeeze(1)
-        return negatives_for(self.data, rows, N_NEGATIVES, seed, allowed)
+        return negatives_for(self.data, rows, N_NEGATIVES, seed)
 
 
 def make_task(data: Frappe, split: str, seed: int = 0) -> Task:
@@ -95,11 +94,7 @@ def make_task(data: Frappe, split: str, seed: int = 0) -> Task:
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; it must be {' or '.join(map(repr, SPLITS))}")
     pairs = pair_parts(data, seed) if split == "by pair" else None
-    if pairs is not None:
-        part = pairs[data.user, data.app]
-    else:
-        draw = torch.from_numpy(np.random.RandomState(seed).randint(10, size=len(data)))
-        part = ((draw == 7).char() + 2 * (draw >= 8).char()).to(torch.int8)
+    part = row_parts(data, seed) if pairs is None else pairs[data.user, data.app]
     sizes = [data.n_users + 1, data.n_apps + 1, *data.category.cardinalities]
     return Task(data, part, pairs, [*sizes, *data.context.cardinalities])
 
@@ -152,8 +147,7 @@ class Encoder:
         bag = self.bag[examples.user]
         own = data.app[examples.row][:, None] + 1
         bag = bag.masked_fill(bag == own, 0)
-        order = (bag == 0).long().argsort(dim=1, stable=True)  # the others move up
-        return ids, bag.gather(1, order)[:, :LENGTH]
+        return ids, moved_up(bag)[:, :LENGTH]
 
 
 def make_model(kind: str, cardinalities: list[int], seed: int) -> nn.Module:

@@ -456,7 +456,8 @@ class Scorer:
     """
 
     def __init__(self, task: Task, model: nn.Module) -> None:
-        world, self.model = task.world, model.eval()
+        world = task.world
+        model.eval()
         self.n_films = world.n_films
         column = lambda values: torch.from_numpy(values.astype(np.int64)) + 1
         film = world.film

@@ -224,6 +224,7 @@ def hashed_table(record: dict) -> pd.DataFrame:
                 "all": t_interval(values_of(runs, "all")).text(4),
                 "seen pairs": t_interval(values_of(runs, "seen pairs")).text(4),
                 "lift of seen pairs": t_interval(values_of(runs, "seen pairs", "lift")).text(2),
+                "weights not 0": f"{np.mean([run['kept']['pairs'] for run in runs]):,.0f}",
             }
             for name, runs in rows.items()
         }

@@ -26,9 +26,10 @@ from recsys_book.layers import (
     MLP,
     Bags,
     FieldEmbedding,
-    _check_fields,
-    _offsets,
+    check_bag,
     check_cardinalities,
+    check_fields,
+    field_offsets,
 )
 from recsys_book.optim import FTRL
 
@@ -107,11 +108,11 @@ class Wide(nn.Module):
         self.table = nn.Embedding(sum(sizes), 1, sparse=sparse)  # [all ids and pairs, 1]
         nn.init.zeros_(self.table.weight)
         self.bias = nn.Parameter(torch.zeros(()))
-        self.register_buffer("offsets", _offsets(sizes), persistent=False)
+        self.register_buffer("offsets", field_offsets(sizes), persistent=False)
 
     def parts(self, ids: Tensor, bags: Bags | None = None) -> tuple[Tensor, list[Tensor]]:
         """Weights of the fields `[B, F]`, and of each cross, `[B]` or `[B, L]`."""
-        _check_fields(ids, self.cardinalities)
+        check_fields(ids, self.cardinalities)
         n_fields = len(self.cardinalities)
         rows, masks = [ids + self.offsets[:n_fields]], []
         for cross, offset in zip(self.crosses, self.offsets[n_fields:], strict=True):
@@ -160,7 +161,7 @@ class Wide(nn.Module):
                     f"{first.field}"
                 )
             left, mask = bags[first.field]  # [B, L]
-            _check_bag(first.field, left, mask, len(ids))
+            check_bag(first.field, left, mask, len(ids))
             check_ids(f"bag of field {first.field}", left, self.cardinalities[first.field])
         else:
             left = ids[:, first, None]  # [B, 1]
@@ -325,15 +326,6 @@ def hash_pairs(left: Tensor, right: Tensor, buckets: int) -> Tensor:
 
 # int64 arithmetic wraps around; these are the usual unsigned constants, less 2^64.
 _ODD = tuple(c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-
-
-def _check_bag(field: int, bag: Tensor, mask: Tensor, n: int) -> None:
-    """Shapes that fit only by broadcasting would give everybody somebody else's bag."""
-    if bag.dim() != 2 or len(bag) != n or mask.shape != bag.shape or mask.dtype != torch.bool:
-        raise ValueError(
-            f"bag of field {field} has shape {tuple(bag.shape)} and its mask {tuple(mask.shape)} "
-            f"of {mask.dtype}; both must be [{n}, L], and the mask bool"
-        )
 
 
 def _field(side: int | Bag) -> int:

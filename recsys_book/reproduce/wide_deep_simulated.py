@@ -86,16 +86,13 @@ class Work:
         """The joint model under another L1, all else as chosen."""
 
         def make() -> dict:
-            setting = replace(self.setting("wide & deep"), l1=l1)
-            task = lab.make_task(simulate(seed=seed), seed=seed)
-            rows = task.rows(0, lab.TEST_FROM)
-            model, _ = lab.train(task, "wide & deep", setting, rows, seed=seed)
+            task, model = self._trained("wide & deep", seed, l1=l1)
             found = lab.judge(task, lambda examples: lab.predict(model, examples))
             return {
                 "parts": found,
                 "kept": lab.weights_kept(model.wide),
                 "sequels": lab.sequels_kept(task, model.wide),
-                "pairs_met": lab.pairs_met(task, rows),
+                "pairs_met": lab.pairs_met(task, task.rows(0, lab.TEST_FROM)),
             }
 
         return self.cells.get(f"path {l1:g} {seed}", make)
@@ -104,10 +101,7 @@ class Work:
         """The joint model with pairs that share weights, all else as chosen."""
 
         def make() -> dict:
-            setting = replace(self.setting("wide & deep"), buckets=buckets)
-            task = lab.make_task(simulate(seed=seed), seed=seed)
-            rows = task.rows(0, lab.TEST_FROM)
-            model, _ = lab.train(task, "wide & deep", setting, rows, seed=seed)
+            task, model = self._trained("wide & deep", seed, buckets=buckets)
             found = lab.judge(task, lambda examples: lab.predict(model, examples))
             return {"parts": found, "kept": lab.weights_kept(model.wide)}
 
@@ -143,10 +137,12 @@ class Work:
 
         return self.cells.get(f"in charge {kind} {logging} {seed}", make)
 
-    def _trained(self, kind: str, seed: int):
+    def _trained(self, kind: str, seed: int, **changed):
+        """A world's task, and a kind trained on it as chosen, but for what is changed."""
         task = lab.make_task(simulate(seed=seed), seed=seed)
         rows = task.rows(0, lab.TEST_FROM)
-        model, _ = lab.train(task, kind, self.setting(kind), rows, seed=seed)
+        setting = replace(self.setting(kind), **changed)
+        model, _ = lab.train(task, kind, setting, rows, seed=seed)
         return task, model
 
     def _logged(self, logging: str, seed: int) -> tuple[World, int]:
@@ -189,7 +185,19 @@ def plan() -> dict[tuple, list[tuple]]:
 def open_cells() -> Cells:
     """Where the pieces are kept."""
     return Cells(
-        NAME, [SEEDS, TUNING_WORLDS, L1S, BUCKETS, LOGS, KINDS, MORE_DAYS, HELD_DAYS, ONLINE_DAYS]
+        NAME,
+        [
+            SEEDS,
+            TUNING_WORLDS,
+            L1S,
+            BUCKETS,
+            LOGS,
+            BEFORE,
+            KINDS,
+            MORE_DAYS,
+            HELD_DAYS,
+            ONLINE_DAYS,
+        ],
     )
 
 

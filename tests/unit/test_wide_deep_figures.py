@@ -1,7 +1,5 @@
 """Chapter 05's figures and widgets say what the records and the models say."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,7 +159,9 @@ def test_roles_pairs_and_map(task, trained):
     widget = figures.fields_explorer(task, snapshots, [1, 2], model)
     assert len(widget.titles) == len(vectors)
     assert widget.titles[n].startswith("age: ")
-    json.dumps(widget.details)
+    two = int(np.flatnonzero(sequel_of >= 0)[0])
+    told = f"part two of “{task.world.titles[sequel_of[two]]}”, wide weight"
+    assert told in widget.details[two]
 
 
 def test_chances_are_means_of_the_part(task, trained):

@@ -136,9 +136,8 @@ class Claim:
         r, show = self.record, lambda v: _number(v, self.digits)
         text = f"{r['claim']}: {show(r['value'])}"
         if r["low"] is not None:
-            text += (
-                f" (95 % interval {show(r['low'])} to {show(r['high'])}, {r['n']:,} {r['over']})"
-            )
+            n = "" if r["n"] is None else f", {r['n']:,} {r['over']}"
+            text += f" (95 % interval {show(r['low'])} to {show(r['high'])}{n})"
         return text
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:

@@ -275,3 +275,4 @@ def test_a_paired_bootstrap_keeps_the_users_together():
 def test_a_claim_over_users_says_users():
     made = claim("A beats B", bootstrap_interval([0.1] * 2_000, draws=10), holds=True)
     assert "2,000 users)" in repr(made) and made.record["over"] == "users"
+    assert repr(claim("A", 1.0, (0.5, 1.5), True)).endswith("to 1.500)")  # of nobody knows how many

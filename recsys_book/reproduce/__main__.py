@@ -4,12 +4,14 @@ import argparse
 
 from recsys_book.reproduce import (
     additive,
+    discipline,
     embeddings,
     ladder,
     ladder_films,
     ncf,
     ncf_simulated,
     own_log,
+    samplers,
     wide_deep,
     wide_deep_simulated,
     xor,
@@ -19,8 +21,8 @@ from recsys_book.reproduce import (
 )
 
 MODULES = (
-    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, wide_deep,
-    wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
+    additive, discipline, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, samplers,
+    wide_deep, wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 

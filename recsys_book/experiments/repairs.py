@@ -287,8 +287,19 @@ def recipe_of(step: str, chosen: dict[str, dict]) -> Recipe:
     raise AssertionError("not reached")
 
 
-def story(task: Task, chosen: dict[str, dict], seed: int) -> dict[str, dict[str, float]]:
+def story(
+    task: Task,
+    chosen: dict[str, dict],
+    seed: int,
+    keep: Callable[[str, Trained], None] | None = None,
+) -> dict[str, dict[str, float]]:
     """Every step in one world, fitted on all days before the test and scored once.
+
+    Args:
+        task: from `ladder.make_task`.
+        chosen: see `recipe_of`.
+        seed: of start, order and draws.
+        keep: called with each step and what it trained, to look at afterwards.
 
     Returns:
         step → figures of `Referee.judge`.
@@ -303,6 +314,8 @@ def story(task: Task, chosen: dict[str, dict], seed: int) -> dict[str, dict[str,
             trained = train(task, recipe, rows, seed)
         before = recipe
         found[step] = referee.judge(trained.logits(referee.examples))
+        if keep is not None:
+            keep(step, trained)
     return found
 
 

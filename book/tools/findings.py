@@ -32,7 +32,8 @@ from recsys_book.claims import anchor, figure_text, interval_text, records_in
 
 CHAPTERS = "chapters"  # the folder whose notebooks must each make a claim
 LIST = "_static/findings.json"
-HEADS = ("Claim", "Figure", "95&nbsp;% interval", "n", "Where")
+NUMBER = ' class="findings-number"'
+HEADS = {"Claim": "", "Figure": NUMBER, "95&nbsp;% interval": NUMBER, "n": NUMBER, "Where": ""}
 FIELDS = ("claim", "value", "low", "high", "n")
 
 
@@ -210,7 +211,7 @@ def render(findings: Sequence[Finding], to_root: str) -> str:
         for rows in groups
     ]
     bodies = [_group(rows, to_root) for rows in groups]
-    heads = "".join(f'<th scope="col">{name}</th>' for name in HEADS)
+    heads = "".join(f'<th scope="col"{align}>{name}</th>' for name, align in HEADS.items())
     return f"""\
 <ul class="findings-chapters">
 {"".join(jumps)}
@@ -246,9 +247,9 @@ def _row(finding: Finding, to_root: str) -> str:
     record = finding.record
     cells = [
         f"<td>{html.escape(record['claim'])}</td>",
-        f'<td class="findings-number">{figure_text(record)}</td>',
-        f'<td class="findings-number">{interval_text(record)}</td>',
-        f'<td class="findings-number">{record["n"] or ""}</td>',
+        f"<td{NUMBER}>{figure_text(record)}</td>",
+        f"<td{NUMBER}>{interval_text(record)}</td>",
+        f"<td{NUMBER}>{record['n'] or ''}</td>",
         f'<td><a href="{to_root}{finding.address}">{html.escape(finding.section)}</a></td>',
     ]
     return f'<tr id="{anchor(record["claim"])}">{"".join(cells)}</tr>\n'

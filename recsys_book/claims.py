@@ -7,9 +7,10 @@ own, and the page of findings is read from there.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,23 +130,23 @@ def learnable_interval(
 class Claim:
     """A claim that held; shows itself as a sentence and carries its record."""
 
-    def __init__(self, record: dict, digits: int) -> None:
-        self.record, self.digits = record, digits
+    def __init__(self, record: dict) -> None:
+        self.record = record
 
     def __repr__(self) -> str:
-        r, show = self.record, lambda v: _number(v, self.digits)
-        text = f"{r['claim']}: {show(r['value'])}"
-        if r["low"] is not None:
-            n = "" if r["n"] is None else f", {r['n']:,} {r['over']}"
-            text += f" (95 % interval {show(r['low'])} to {show(r['high'])}{n})"
+        text = f"{self.record['claim']}: {figure_text(self.record)}"
+        if bounds := interval_text(self.record):
+            n = "" if self.record["n"] is None else f", {self.record['n']:,} {self.record['over']}"
+            text += f" (95 % interval {bounds}{n})"
         return text
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         mark = '<span class="claim-mark" aria-hidden="true">✓</span>'
         body = html.escape(repr(self))
+        here = anchor(self.record["claim"])
         return {
             "text/plain": f"✓ {self!r}",
-            "text/html": f'<div class="claim">{mark} {body}</div>',
+            "text/html": f'<div class="claim" id="{here}">{mark} {body}</div>',
             MIME: self.record,
         }
 
@@ -174,7 +175,7 @@ def claim(
         a Claim, which a notebook shows when it ends a cell.
 
     Raises:
-        ValueError: a value that is not a number.
+        ValueError: a value that is not a number, bounds in the wrong order.
         AssertionError: `holds` is false.
     """
     over = "seeds"
@@ -191,11 +192,84 @@ def claim(
         "n": n,
         "over": over,
         "holds": bool(holds),
+        "digits": digits,
     }
-    made = Claim(record, digits)
+    made = Claim(record)
     if not holds:
         raise AssertionError(f"the figures do not bear this out: {made!r}")
+    check_record(record)
     return made
+
+
+def figure_text(record: dict) -> str:
+    """The figure as the claim shows it; three decimals where the record does not say how many."""
+    return _number(record["value"], record.get("digits", 3))
+
+
+def interval_text(record: dict) -> str:
+    """ "low to high" as the claim shows it; empty where there is no interval."""
+    if record["low"] is None:
+        return ""
+    low, high = (_number(record[bound], record.get("digits", 3)) for bound in ("low", "high"))
+    return f"{low} to {high}"
+
+
+def anchor(sentence: str) -> str:
+    """Where a page shows the claim: the same for as long as the sentence stays the same."""
+    return f"claim-{hashlib.sha256(sentence.encode()).hexdigest()[:8]}"
+
+
+def records_in(notebook: Mapping) -> list[dict]:
+    """Records of the claims in an executed notebook's outputs, in order.
+
+    Args:
+        notebook: as `json` or `nbformat` reads it.
+
+    Raises:
+        ValueError: a record that is broken; the cell is named, counted from 1.
+    """
+    records = []
+    for number, cell in enumerate(notebook["cells"], start=1):
+        for output in cell.get("outputs", []):
+            if MIME in output.get("data", {}):
+                try:
+                    check_record(output["data"][MIME])
+                except ValueError as error:
+                    raise ValueError(f"cell {number}: {error}") from None
+                records.append(dict(output["data"][MIME]))
+    return records
+
+
+def check_record(record: Mapping) -> None:
+    """Raise a ValueError unless this is the record of a claim that held, and complete."""
+    if not isinstance(record, Mapping):
+        raise ValueError(f"a claim's record is {record!r}; it must have names and values")
+    if lacking := {"claim", "value", "low", "high", "n", "holds"} - set(record):
+        raise ValueError(f"a claim's record lacks {', '.join(sorted(lacking))}: {dict(record)}")
+    sentence, low, high = record["claim"], record["low"], record["high"]
+    if not isinstance(sentence, str) or not sentence.strip():
+        raise ValueError(f"claim is {sentence!r}; it must be a sentence")
+    if not _is_number(record["value"]):
+        raise ValueError(f"value is {record['value']!r} for “{sentence}”; it must be a number")
+    if not (low is None and high is None):
+        if not (_is_number(low) and _is_number(high) and low <= high):
+            raise ValueError(
+                f"the interval of “{sentence}” is {low!r} to {high!r}; low comes first"
+            )
+    if record["n"] is not None and not _is_count(record["n"], least=1):
+        raise ValueError(f"n is {record['n']!r} for “{sentence}”; it must be 1 or more")
+    if not _is_count(record.get("digits", 3), least=0):
+        raise ValueError(f"digits is {record['digits']!r} for “{sentence}”; it must be 0 or more")
+    if record["holds"] is not True:
+        raise ValueError(f"holds is {record['holds']!r} for “{sentence}”; it must be true")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _figures(values: Sequence[float]) -> np.ndarray:

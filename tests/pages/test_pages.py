@@ -12,6 +12,7 @@ AXE = ROOT / "book" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = [
     "book/index.html",
     "book/how-to-read.html",
+    "book/findings.html",
     "book/simulated-service.html",
     "book/your-own-log.html",
     "book/papers.html",

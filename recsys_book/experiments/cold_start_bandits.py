@@ -166,11 +166,13 @@ def run_bandit(
     for start in range(0, n, batch):
         rows = torch.arange(start, min(start + batch, n))
         users, chance = requests.users[rows], requests.chance[rows]  # [b], [b, k]
-        available = ~watched[users] if once else None  # [b, k]
+        left = ~watched[users]  # [b, k]
+        left |= ~left.any(1, keepdim=True)  # who has clicked them all sees them again
+        available = left if once else None
         chosen = policy.choose(len(rows), generator, available)  # [b]
         clicked = requests.luck[rows] < chance.gather(1, chosen[:, None])[:, 0]
         policy.update(chosen, clicked.double())
-        gone = watched[users]  # [b, k]
+        gone = ~left  # [b, k]
         best.append(requests.mean.expand(len(rows), -1).masked_fill(gone, -1).amax(1))
         personal_best.append(chance.masked_fill(gone, -1).amax(1))
         if once:

@@ -188,34 +188,28 @@ def fault_gap(record: dict, name: str, figure: str = "share") -> Interval:
 
 
 def curves_figure(record: dict) -> Picture:
-    """Share of the learnable under dropout, and under weight decay with and without biases."""
-    figures = record["figures"]
+    """Share of the learnable under weight decay and under dropout, each value with the number of
+    epochs best for it on the tuning worlds."""
     figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.0), sharey=True)
-    curves = [(0, "dropout", figures["dropout"], "blue")]
-    curves += [
-        (1, kind, curve, colour)
-        for (kind, curve), colour in zip(figures["decay"].items(), ("blue", "orange"), strict=True)
-    ]
     told = []
-    for place, name, curve, colour in curves:
+    for ax, (name, curve) in zip(axes, record["figures"]["curves"].items(), strict=True):
         values = [t_interval([row["share"] for row in rows]) for rows in curve.values()]
         x = range(len(values))
-        mean = [v.mean for v in values]
-        axes[place].plot(x, mean, "o-", color=PALETTE[colour], label=name, ms=4)
+        ax.plot(x, [v.mean for v in values], "o-", color=PALETTE["blue"], ms=4)
         low, high = [v.low for v in values], [v.high for v in values]
-        axes[place].fill_between(x, low, high, color=PALETTE[colour], alpha=0.15)
-        axes[place].set_xticks(x, list(curve), fontsize=8)
-        told.append(
-            f"{name}: " + ", ".join(f"{k} {v.text(2)}" for k, v in zip(curve, values, strict=True))
-        )
-    axes[0].set(xlabel="dropout", ylabel="share of the learnable")
-    axes[1].set(xlabel="weight decay")
-    axes[1].legend(fontsize=8)
+        ax.fill_between(x, low, high, color=PALETTE["blue"], alpha=0.15)
+        ax.set_xticks(x, [f"{k}\n({rows[0]['epochs']})" for k, rows in curve.items()], fontsize=8)
+        label = name.replace("_", " ")
+        ax.set(xlabel=f"{label} (epochs)")
+        pairs = zip(curve, values, strict=True)
+        told.append(f"{label}: " + ", ".join(f"{k} {v.text(2)}" for k, v in pairs))
+    axes[0].set_ylabel("share of the learnable")
     return show(figure, alt=f"Share of the learnable. {'; '.join(told)}")
 
 
-def curve_gap(record: dict, curve: Mapping[str, Sequence[Mapping]], a: str, b: str) -> Interval:
+def curve_gap(record: dict, name: str, a: str, b: str) -> Interval:
     """Share of the learnable at one point of a curve less that at another, paired by world."""
+    curve = record["figures"]["curves"][name]
     return paired_interval(*([row["share"] for row in curve[point]] for point in (a, b)))
 
 
@@ -226,6 +220,7 @@ def optimizers_table(record: dict) -> pd.DataFrame:
         recipe = entry["recipe"]
         rows[name] = {
             "rate": f"{recipe['lr']:g}",
+            "decay": f"{recipe['weight_decay']:g}",
             "epochs": recipe["epochs"],
             "share of the learnable": t_interval([r["share"] for r in entry["found"]]).text(),
         }
@@ -285,24 +280,26 @@ def samplers_figure(record: dict, where: str = "table") -> Picture:
     told = []
     for ax, loss in zip(axes, ("bce", "softmax"), strict=True):
         for sampler, colour in SAMPLER_COLOURS.items():
+            kinds = [k for k in ("raw", "repaired") if (sampler, loss, k) in rows]
             points = [
                 (mean((sampler, loss, kind), "popularity"), mean((sampler, loss, kind), "recall"))
-                for kind in ("raw", "repaired")
+                for kind in kinds
             ]
             c = PALETTE[colour]
-            ax.annotate("", points[1], points[0], arrowprops={"arrowstyle": "->", "color": c})
-            ax.plot(*points[0], "o", mfc="white", color=c, ms=7)
-            ax.plot(*points[1], "o", color=c, ms=7, label=sampler)
-            told.append(
-                f"{sampler}, {loss}: recall {points[0][1]:.3f} raw, {points[1][1]:.3f} repaired, "
-                f"popularity {points[0][0]:.2f} and {points[1][0]:.2f}"
-            )
+            ax.plot(*points[0], "o", mfc="white", color=c, ms=7, label=sampler)
+            if len(points) == 2:
+                ax.annotate("", points[1], points[0], arrowprops={"arrowstyle": "->", "color": c})
+                ax.plot(*points[1], "o", color=c, ms=7)
+            told += [
+                f"{sampler}, {loss}, {kind}: recall {y:.3f}, popularity {x:.2f}"
+                for kind, (x, y) in zip(kinds, points, strict=True)
+            ]
         ax.axvline(1, color="#999999", lw=1, ls="--")
         ax.set(title={"bce": "binary cross-entropy", "softmax": "sampled softmax"}[loss])
         ax.set_xlabel("popularity of the lists (1: as what was chosen)", fontsize=9)
     axes[0].set_ylabel("recall@50")
     axes[1].legend(fontsize=8, title="full: with log q", title_fontsize=8)
-    return show(figure, alt=f"Raw to repaired: {'; '.join(told)}")
+    return show(figure, alt=f"Recall@50 and popularity of the lists: {'; '.join(told)}")
 
 
 def sweeps_figure(record: dict) -> Picture:

@@ -83,17 +83,20 @@ STEPS = {
     "stop in time": {"epochs": None},
     "shuffle": {"shuffled": True, "epochs": None},
     "keep every non-click": {"per_click": None, "epochs": None},
+    "a chosen rate": {"lr": None, "epochs": None},
     "warm-up and a falling rate": {"schedule": "warm-up and cosine", "lr": None, "epochs": None},
     "weight decay, not on biases": {"weight_decay": None, "epochs": None},
     "dropout": {"dropout": None, "epochs": None},
 }
-#: What each choice is made from.
+#: What each choice is made from. A rate that falls to zero, decay and dropout make longer training
+#: worth a try.
 GRID = {
     "epochs": (1, 2, 3, 4, 6),
     "lr": (0.002, 0.005, 0.01, 0.02),
-    "weight_decay": (1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3),
+    "weight_decay": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3),
     "dropout": (0.1, 0.2, 0.3, 0.5),
 }
+LONGER = (4, 6, 9, 13)
 
 
 def new_model(cardinalities: Sequence[int], dropout: float, seed: int) -> ClickModel:
@@ -137,7 +140,8 @@ def thinned(label: Tensor, per_click: float | None, seed: int) -> tuple[Tensor, 
         return torch.arange(len(label)), 1.0
     clicks = float(label.sum())
     kept = min(1.0, per_click * clicks / (len(label) - clicks))
-    draw = torch.rand(len(label), generator=torch.Generator().manual_seed(seed))
+    # A stream of its own: order and start are drawn from the seed itself.
+    draw = torch.rand(len(label), generator=torch.Generator().manual_seed(10_000 + seed))
     return ((label > 0) | (draw < kept)).nonzero().squeeze(1), kept
 
 
@@ -253,11 +257,12 @@ class Referee:
         }
 
 
-def make_referee(task: Task, seed: int = 0) -> Referee:
-    """The referee of a task; popularity is trained as chapter 00 chose."""
+def make_referee(task: Task, seed: int = 0, rows: Tensor | None = None) -> Referee:
+    """The referee of a task; popularity is trained as chapter 00 chose, on the impressions at
+    `rows` (None for all before the test)."""
     test = (task.day >= task.test_from).nonzero().squeeze(1)
     settings = ladder.Settings(lr=0.04, weight_decay=3e-5, epochs=5)
-    rows = task.before(task.test_from)
+    rows = task.before(task.test_from) if rows is None else rows
     popularity, _ = ladder.train_click_model(task, "Popularity", settings, rows, seed=seed)
     examples = task.examples[test]
     chance = task.world.log.click_probability[test].double()
@@ -331,8 +336,10 @@ def grid_of(step: str) -> list[dict]:
     """All combinations that a step chooses from; how many epochs is one of the choices, since a
     schedule that ends at zero must know it beforehand."""
     combinations: list[dict] = [{}]
+    late = list(STEPS).index(step) >= list(STEPS).index("warm-up and a falling rate")
     for name in choices_of(step):
-        combinations = [c | {name: v} for c in combinations for v in GRID[name]]
+        values = LONGER if name == "epochs" and late else GRID[name]
+        combinations = [c | {name: v} for c in combinations for v in values]
     return combinations
 
 
@@ -342,17 +349,17 @@ def try_recipe(task: Task, recipe: Recipe, seed: int = 0) -> float:
     examples = task.examples[held.nonzero().squeeze(1)]
     try:
         trained = train(task, recipe, task.before(VALIDATION_FROM), seed)
+        return log_loss(examples.label, trained.logits(examples))
     except NotFinite:
         return math.log(2)
-    return log_loss(examples.label, trained.logits(examples))
 
 
 # ---------------------------------------------------------------- the one-epoch phenomenon
 
 
 def with_planted_field(task: Task, rows_per_value: int, seed: int) -> Task:
-    """The task with one more field that says nothing: before the test every value stands in so
-    many rows, drawn at random; in the test there are new values only, which is id 0.
+    """The task with one more field that says nothing: before the validation days every value
+    stands in so many rows, drawn at random; from then on there are new values only, which is id 0.
 
     A number of the request, of an advertisement that ran for an hour, of a cookie: services have
     many such fields. Zhang et al.: Towards Understanding the Overfitting Phenomenon of Deep
@@ -366,7 +373,7 @@ def with_planted_field(task: Task, rows_per_value: int, seed: int) -> Task:
     if rows_per_value < 1:
         raise ValueError(f"rows_per_value is {rows_per_value}; it must be 1 or more")
     n_values = math.ceil(len(task.before(VALIDATION_FROM)) / rows_per_value)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(20_000 + seed)
     value = torch.randint(1, n_values + 1, (len(task.day),), generator=generator)
     value = torch.where(task.day < VALIDATION_FROM, value, 0)
     ids = torch.cat([task.examples.ids, value[:, None]], dim=1)
@@ -484,9 +491,9 @@ def calibration_of(
         reading → figures of `Referee.judge` (those of "share" against the same test's popularity),
         and "kept".
     """
-    referee = make_referee(task, seed)
     day, validation_from = task.day, task.test_from - 4
     rows = ((day >= first_day) & (day < validation_from)).nonzero().squeeze(1)
+    referee = make_referee(task, seed, rows)  # of the same days
     trained = train(task, replace(recipe, per_click=per_click, undone=False), rows, seed)
     held = ((day >= validation_from) & (day < task.test_from)).nonzero().squeeze(1)
     slope, intercept = platt(

@@ -21,7 +21,7 @@ POOLS = (10, 50, 200)
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
-#: Sweep → its variants, all else as in the table; each has a setting of its own.
+#: Sweep → its variants; each has a setting of its own, and stands in the record with all it is.
 SWEEPS = {
     "hard": {f"{share:g}": Variant("hard", "bce", share=share) for share in SHARES},
     "pool": {f"{pool}": Variant("hard", "bce", share=0.5, pool=pool) for pool in POOLS},
@@ -53,7 +53,7 @@ class Work:
         """Every drawn setting of a variant: [recall, epochs] each."""
 
         def make() -> dict:
-            task, variant = self._task(where, TUNING_WORLD), self._variant(key)
+            task, variant = self._task(where, TUNING_WORLD), self.variant(key)
             return {"tried": [lab.try_setting(task, variant, s) for s in lab.draws()]}
 
         return self.cells.get(f"try {where} {key}", make)["tried"]
@@ -70,7 +70,7 @@ class Work:
         def make() -> dict:
             task = self._task(where, seed)
             setting = self.setting(where, key)
-            return {"found": lab.fit_and_judge(task, self._variant(key), setting, seed)}
+            return {"found": lab.fit_and_judge(task, self.variant(key), setting, seed)}
 
         return self.cells.get(f"figures {where} {key} {seed}", make)["found"]
 
@@ -79,7 +79,8 @@ class Work:
         make = lambda: {"found": lab.baselines(self._task(where, seed))}
         return self.cells.get(f"baselines {where} {seed}", make)["found"]
 
-    def _variant(self, key: str) -> Variant:
+    def variant(self, key: str) -> Variant:
+        """By its name in the table, or sweep:value."""
         if key in TABLE:
             return TABLE[key]
         sweep, value = key.split(":")
@@ -122,12 +123,14 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
+    load("ml-latest-small")  # better missing now than in an hour
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)
     simulated = {
         key: {
+            "variant": asdict(work.variant(key)),
             "setting": asdict(work.setting("simulated", key)),
             "found": [work.figures("simulated", key, seed) for seed in SEEDS],
         }
@@ -135,6 +138,7 @@ def main() -> None:
     }
     real = {
         key: {
+            "variant": asdict(work.variant(key)),
             "setting": asdict(work.setting("MovieLens", key)),
             "found": [work.figures("MovieLens", key, seed) for seed in REAL_SEEDS],
         }

@@ -68,19 +68,35 @@ def test_bce_learns_log_p_over_q_and_adding_log_q_brings_p_back():
 
 
 def test_the_repair_in_training_and_the_one_in_reading_are_each_made_once(task):
-    log = task.train
+    log, users = task.train, torch.arange(5)
     model = lab.new_model(log, Variant("popularity", "bce"), Setting(), seed=0)
     sampler = PopularitySampler(log)
-    users = torch.arange(5)
+    known = log.item_counts() > 0
+    assert not known.all()
     plain = model.score(users)
-    for variant in (Variant("popularity", "bce"), Variant("popularity", "softmax", True)):
-        assert torch.equal(lab.reading(model, sampler, variant)(users), plain)
-    read = lab.reading(model, sampler, Variant("popularity", "bce", True))(users)
     log_q = sampler.log_q(users, torch.arange(log.n_items).expand(5, -1))
-    drawn = log_q > -torch.inf
-    torch.testing.assert_close(read[drawn], (plain + log_q)[drawn])
-    if not drawn.all():
-        assert read[~drawn].max() < read[drawn].min()
+    for variant, shift in (
+        (Variant("popularity", "bce"), 0.0),
+        (Variant("popularity", "softmax", True), 0.0),
+        (Variant("popularity", "bce", True), log_q),
+    ):
+        read = lab.reading(model, sampler, variant, log)(users)
+        torch.testing.assert_close(read[:, known], (plain + shift)[:, known])
+        assert (read[:, ~known] == -torch.inf).all()
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "hard"])
+def test_where_no_order_can_change_there_is_no_repair(task, sampler):
+    variant = Variant(sampler, "bce", True)
+    assert variant not in lab.TABLE and replace(variant, repaired=False) in lab.TABLE
+    model, drawn_by, _ = lab.train(task.train, variant, Setting(), 0, epochs=1)
+    users = torch.arange(20)
+    orders = []
+    for repaired in (False, True):
+        read = lab.reading(model, drawn_by, replace(variant, repaired=repaired), task.train)
+        scores = read(users).masked_fill(lab.PairsOfUsers(task.train).mask(users), -torch.inf)
+        orders.append(scores.topk(30, dim=1).indices)
+    assert torch.equal(*orders)
 
 
 def test_losses_are_the_package_s_own(task):

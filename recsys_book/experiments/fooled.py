@@ -126,9 +126,9 @@ def relative_information(labels: Tensor, logits: Tensor) -> float:
     a model that the model tells.
 
     0 is a constant, 1 knows every click, below 0 is worse than a constant. It does not rise by
-    itself where the label is rare; two models are still best compared on one test. (The normalized entropy
-    of He et al.: Practical Lessons from Predicting Clicks on Ads at Facebook. ADKDD 2014,
-    https://doi.org/10.1145/2648584.2648589, section 3, is 1 minus it.)
+    itself where the label is rare; two models are still best compared on one test. (The
+    normalized entropy of He et al.: Practical Lessons from Predicting Clicks on Ads at Facebook.
+    ADKDD 2014, https://doi.org/10.1145/2648584.2648589, section 3, is 1 minus it.)
 
     Args:
         labels: `[B]`, 0 or 1, both present.

@@ -4,6 +4,7 @@ import argparse
 
 from recsys_book.reproduce import (
     additive,
+    discipline_speed,
     embeddings,
     ladder,
     ladder_films,
@@ -19,8 +20,8 @@ from recsys_book.reproduce import (
 )
 
 MODULES = (
-    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, wide_deep,
-    wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
+    additive, discipline_speed, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log,
+    wide_deep, wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 

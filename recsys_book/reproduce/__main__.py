@@ -4,6 +4,7 @@ import argparse
 
 from recsys_book.reproduce import (
     additive,
+    cold_start,
     embeddings,
     ladder,
     ladder_films,
@@ -19,7 +20,7 @@ from recsys_book.reproduce import (
 )
 
 MODULES = (
-    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, wide_deep,
+    additive, cold_start, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, wide_deep,
     wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}

@@ -317,8 +317,7 @@ class Placed(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.by_position = nn.Embedding(SLATE, 1)
-        nn.init.zeros_(self.by_position.weight)
+        self.by_position = nn.Embedding.from_pretrained(torch.zeros(SLATE, 1), freeze=False)
 
     def forward(self, examples: Examples) -> Tensor:
         """Logits `[B]`."""

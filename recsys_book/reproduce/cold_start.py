@@ -250,7 +250,7 @@ class Warm:
         self.rows = lab.training_rows(log)
         last = torch.isin(log.film.long(), self.films) & (log.day == LAST_DAY)
         self.last = lab.make_examples(log, last.nonzero().squeeze(1))
-        self.test = lab.make_test(self.world, self.films, LAST_DAY)
+        self.test = lab.make_test(self.world, self.films, LAST_DAY, least=lab.K + 1)
         rate = lab.genre_rate(self.world, lab.make_examples(log, self.rows))[self.films]
         self.genre = rate.expand(self.world.n_users, -1)
 

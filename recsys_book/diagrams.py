@@ -291,18 +291,18 @@ def wide_and_deep() -> Picture:
 def content_factorization() -> Picture:
     """ContentFactorization: content and ids in one gradient."""
     boxes = {
-        "user": Box("user id", 0, 0, ("B",)),
+        "user": Box("user id", -0.4, 0, ("B",)),
         "film": Box("film id", 2, 0, ("B",)),
-        "words": Box("its words", 3.4, 0, ("B", "C")),
-        "b": Box("user bias", -0.7, 1.6, ("B", 1), "user_bias", "sky"),
-        "p": Box("user vector", 0.4, 1.6, ("B", "D"), "user_vectors", "blue"),
-        "q": Box("id vector", 1.5, 1.6, ("B", "D"), "id_vectors", "orange"),
-        "c": Box("id bias", 2.4, 1.6, ("B", 1), "id_bias", "sky"),
-        "W": Box("of its words", 3.4, 1.6, ("B", "D"), "content_vectors", "vermilion"),
-        "w": Box("bias of words", 4.6, 1.6, ("B", 1), "content_bias", "sky"),
-        "sum": Box("sum", 2.4, 3.2, ("B", "D"), color="orange"),
-        "dot": Box("dot product", 1.2, 4.6, ("B",), color="green"),
-        "logit": Box("sum = logit", 1.2, 6.2, ("B",), "", "black"),
+        "words": Box("its words", 3.7, 0, ("B", "C")),
+        "b": Box("user bias", -1, 1.6, ("B", 1), "user_bias", "sky"),
+        "p": Box("user vector", 0.2, 1.6, ("B", "D"), "user_vectors", "blue"),
+        "q": Box("id vector", 1.4, 1.6, ("B", "D"), "id_vectors", "orange"),
+        "W": Box("vector of words", 2.6, 1.6, ("B", "D"), "content_vectors", "vermilion"),
+        "c": Box("id bias", 3.8, 1.6, ("B", 1), "id_bias", "sky"),
+        "w": Box("bias of words", 5, 1.6, ("B", 1), "content_bias", "sky"),
+        "sum": Box("sum", 2, 3.2, ("B", "D"), color="orange"),
+        "dot": Box("dot product", 1.3, 4.7, ("B",), color="green"),
+        "logit": Box("sum = logit", 1.3, 6.3, ("B",), "", "black"),
     }
     arrows = [("user", "b"), ("user", "p"), ("film", "q"), ("film", "c"), ("words", "W")]
     arrows += [("words", "w"), ("q", "sum"), ("W", "sum"), ("sum", "dot"), ("p", "dot")]

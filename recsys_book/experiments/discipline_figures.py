@@ -64,11 +64,16 @@ def shares_of(stories: Sequence[Mapping[str, Mapping]], step: str, figure: str =
     return [story[step][figure] for story in stories]
 
 
+def gains(stories: Sequence[Mapping], step: str, figure: str = "share") -> list[float]:
+    """What a step adds to the one before it, a world each."""
+    before = list(STEPS)[list(STEPS).index(step) - 1]
+    pairs = zip(shares_of(stories, step, figure), shares_of(stories, before, figure), strict=True)
+    return [a - b for a, b in pairs]
+
+
 def gain(stories: Sequence[Mapping], step: str, figure: str = "share") -> Interval:
     """What a step adds to the one before it, paired by world."""
-    steps = list(STEPS)
-    before = steps[steps.index(step) - 1]
-    return paired_interval(shares_of(stories, step, figure), shares_of(stories, before, figure))
+    return t_interval(gains(stories, step, figure))
 
 
 def story_table(stories: Sequence[Mapping]) -> pd.DataFrame:
@@ -475,6 +480,12 @@ def calibration_error(record: dict, thinning: str, reading: str) -> Interval:
     """Over the worlds, against the true chances."""
     runs = record["figures"]["calibration"][thinning]
     return t_interval([run[reading]["ece"] for run in runs])
+
+
+def calibration_gap(record: dict, a: str, b: str, figure: str, reading: str) -> Interval:
+    """A figure under one way of thinning less that under another, paired by world."""
+    runs = record["figures"]["calibration"]
+    return paired_interval(*([run[reading][figure] for run in runs[name]] for name in (a, b)))
 
 
 # ---------------------------------------------------------------- the map

@@ -80,7 +80,7 @@ def methods_figure(record: dict, measure: str = "hr") -> Picture:
     oracle = float(np.mean(values_of(methods["oracle"], measure)))
     ax.set_yticks(range(len(names)), list(reversed(names)))
     ax.set(xlabel=f"{MEASURES[measure]} (oracle {oracle:.2f}): right is better")
-    ax.legend(loc="lower right", fontsize=9)
+    ax.legend(loc="upper right", fontsize=9)
     told = "; ".join(told[::-1])
     return show(
         figure, alt=f"{MEASURES[measure]} on films nobody has met: {told}; oracle {oracle:.3f}"

@@ -45,7 +45,8 @@ class Variant:
     """One way to train the same model.
 
     Attributes:
-        base: the variant it differs from in one thing; None for the plain loop.
+        base: the variant it differs from, in one thing but for "all together, 1 thread"; None for
+            the plain loop.
         loader: "dataset" (one example at a time, by a DataLoader), "memory" (tensors, a permutation
             and slices) or "log" (the same, and the histories are worked out for every batch).
         workers: processes of the DataLoader.
@@ -78,6 +79,8 @@ MEMORY = replace(PLAIN, base="plain", loader="memory")
 _on = lambda base, variant, **change: replace(variant, base=base, **change)
 LARGE = _on("in memory", MEMORY, batch_size=4_096)
 UNCHECKED = _on("in memory", MEMORY, checks=False)
+#: All that leaves the numbers as they are, on top of the larger batch.
+ALL_ON_ONE = _on("batch 4,096", LARGE, fused=True, checks=False, compiled=True)
 
 VARIANTS: Mapping[str, Variant] = {
     "plain": PLAIN,
@@ -99,9 +102,8 @@ VARIANTS: Mapping[str, Variant] = {
     "bfloat16, batch 4,096": _on("batch 4,096", LARGE, half=True),
     "GPU, batch 4,096": _on("batch 4,096", LARGE, device="cuda"),
     "GPU, float16, batch 4,096": _on("GPU, batch 4,096", LARGE, device="cuda", half=True),
-    "all together": _on(
-        "batch 4,096", LARGE, threads=2, fused=True, checks=False, compiled=True
-    ),
+    "all together, 1 thread": ALL_ON_ONE,
+    "all together, 2 threads": _on("all together, 1 thread", ALL_ON_ONE, threads=2),
 }  # fmt: skip
 
 
@@ -331,7 +333,7 @@ class Trainer:
             self.step()
         self._wait()
         n, began, busy = 0, time.perf_counter(), time.process_time()
-        while time.perf_counter() - began < seconds:
+        while n == 0 or time.perf_counter() - began < seconds:
             self.step()
             n += self.variant.batch_size
         self._wait()

@@ -381,6 +381,8 @@ def race(
     found = {name: {"base": v.base, "absent": absent(v)} for name, v in variants.items()}
     trainers: dict[str, Trainer] = {}
     with threads_put_back():
+        # The first optimizer of a process loads half of PyTorch; that is nobody's warm-up.
+        Trainer(task, rows, variants["plain"]).step()
         for name, variant in variants.items():
             if found[name]["absent"] is None:
                 _warm_up(task, rows, name, variant, trainers, found)

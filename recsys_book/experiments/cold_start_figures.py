@@ -158,6 +158,12 @@ def regret_figure(record: dict, n: int, against: str = "regret") -> Picture:
     return show(figure, alt=f"Expected clicks lost after {n:,} requests against {words}: {told}")
 
 
+def bandit_lead(record: dict, n: int, a: str, b: str) -> Interval:
+    """Clicks of n requests under policy a less those under policy b, paired over worlds."""
+    policies = record["figures"]["bandits"][str(n)]
+    return paired_interval(*([row["clicks"] for row in policies[name]] for name in (a, b)))
+
+
 def bandits_table(record: dict, n: int) -> pd.DataFrame:
     """Policies by clicks and by what they lost, mean and interval over worlds."""
     rows = {}

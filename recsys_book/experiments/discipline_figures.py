@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recsys_book.calibration import calibration_curve
 from recsys_book.claims import Interval, paired_interval, t_interval
-from recsys_book.data.world import GENRES
+from recsys_book.data.world import DAYPARTS, DEVICES, GENRES, Context, World
 from recsys_book.experiments import ladder
 from recsys_book.experiments import repairs as lab
 from recsys_book.experiments.embedding_figures import explorer
@@ -351,7 +351,7 @@ def draws_figure(draws: Mapping[str, Tensor], counts: Tensor) -> Picture:
     told = []
     for i, (name, items) in enumerate(draws.items()):
         share = torch.bincount(tenth[items.flatten()], minlength=10).double()
-        share = share / share.sum()
+        share = (share / share.sum()).numpy()
         colour = PALETTE[SAMPLER_COLOURS[name]]
         ax.bar(np.arange(10) + 0.2 * (i - 1.5), share, 0.2, color=colour, label=name)
         told.append(f"{name}: {float(share[-1]):.0%} from the most popular tenth")
@@ -359,6 +359,14 @@ def draws_figure(draws: Mapping[str, Tensor], counts: Tensor) -> Picture:
     ax.set(xlabel="tenths of the catalogue, the most popular on the right", ylabel="share of draws")
     ax.legend(fontsize=9)
     return show(figure, alt=f"Which items are drawn. {'; '.join(told)}")
+
+
+def true_chance(world: World, users: Tensor, items: Tensor) -> float:
+    """Mean true chance of a click on items `[B, n]` shown to users `[B]`, on a phone in the
+    evening, with nothing watched yet and a mood that nobody knows."""
+    context = Context(DEVICES.index("phone"), DAYPARTS.index("evening"))
+    every = users[:, None].expand_as(items)
+    return float(world.click_probability(every, items, context).mean())
 
 
 # ---------------------------------------------------------------- where it breaks
@@ -399,6 +407,12 @@ def best_epochs(record: dict, rows_per_value: int) -> list[int]:
     """After which epoch validation was best, a world each."""
     runs = record["figures"]["one_epoch"][str(rows_per_value)]
     return [int(np.argmin(run["validation"])) + 1 for run in runs]
+
+
+def planted_harm(record: dict, rows_per_value: int) -> Interval:
+    """Validation log-loss after the last epoch less that of the best one, over the worlds."""
+    runs = record["figures"]["one_epoch"][str(rows_per_value)]
+    return t_interval([run["validation"][-1] - min(run["validation"]) for run in runs])
 
 
 def spike_figure(runs: Mapping[str, dict]) -> Picture:

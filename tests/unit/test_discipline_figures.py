@@ -1,0 +1,219 @@
+"""Chapter 06's figures read the right numbers, and its recorded runs plan what they need."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from recsys_book.data import simulate
+from recsys_book.data.world import Context
+from recsys_book.experiments import discipline_figures as figures
+from recsys_book.experiments import ladder
+from recsys_book.experiments import repairs as lab
+from recsys_book.experiments.repairs import FOUND, STEPS
+from recsys_book.reproduce import discipline, samplers
+
+
+class NoCells:
+    """Pieces that are made up: each is what `made[key]` says."""
+
+    def __init__(self, made):
+        self.made = made
+
+    def get(self, key, make):
+        return self.made(key)
+
+
+def test_every_piece_of_a_plan_has_what_it_needs_and_can_be_called():
+    for module in (discipline, samplers):
+        plan = module.plan()
+        work = module.Work(None)
+        for (name, *arguments), needs in plan.items():
+            assert set(needs) <= set(plan)
+            wanted = getattr(work, name).__code__.co_argcount - 1
+            assert wanted - len(getattr(work, name).__defaults__ or ()) <= len(arguments) <= wanted
+
+
+def tried(key):
+    """Every step's last combination is the best but for the first step's second."""
+    step = key.split(" ", 2)[2].rsplit(" ", 1)[0]
+    n = len(lab.grid_of(step))
+    losses = list(np.linspace(0.5, 0.4, n))
+    if step == "stop in time":
+        losses[1] = 0.1
+    return {"tried": losses}
+
+
+def test_choices_are_the_best_on_the_mean_of_the_tuning_worlds():
+    work = discipline.Work(NoCells(tried))
+    chosen = work.chosen(discipline.LIVE)
+    assert chosen["stop in time"] == {"epochs": 2}
+    assert chosen["dropout"] == {"dropout": 0.5, "epochs": lab.LONGER[-1]}
+    assert work.chosen(discipline.LIVE, until="shuffle") == {"stop in time": {"epochs": 2}}
+    edges = work.on_the_edge(discipline.LIVE)
+    assert "stop in time: epochs 2" not in edges and "dropout: dropout 0.5" in edges
+
+
+def test_every_optimizer_has_as_many_tries_and_its_own_decays():
+    work = discipline.Work(NoCells(tried))
+    recipes = {name: work._optimizer_recipes(name) for name in discipline.OPTIMIZERS}
+    assert {len(r) for r in recipes.values()} == {12}
+    for name, some in recipes.items():
+        assert len({(r.lr, r.epochs) for r in some}) == 12
+        assert {r.weight_decay for r in some} == set(discipline.OPTIMIZERS[name][2])
+        assert {r.dropout for r in some} == {work.good().dropout}
+
+
+def row(share):
+    return {"share": share, "log_loss": 0.4 - share / 10, "auc": 0.7 + share / 10, "ece": 0.02}
+
+
+@pytest.fixture(scope="module")
+def record():
+    stories = [
+        {step: row(i / 10 + world / 100) for i, step in enumerate(STEPS)} for world in range(3)
+    ]
+    faults = {
+        name: [row(0.4 - i / 50 + world / 100) for world in range(3)]
+        for i, name in enumerate(discipline.FAULTS)
+    }
+    curve = {"0": 0.1, "0.1": 0.3, "0.5": 0.2}
+    curves = {
+        name: {k: [row(v + w / 100) | {"epochs": 4} for w in range(3)] for k, v in curve.items()}
+        for name in discipline.CURVES
+    }
+    epochs = {
+        str(n): [
+            {"train": [0.5, 0.4, 0.3], "validation": [0.5, 0.4 + n / 100, 0.42 + n / 20]}
+            for _ in range(3)
+        ]
+        for n in (0, 1, 5)
+    }
+    spike = {
+        "SGD with momentum": {
+            "no spike": [{"losses": [1.0], "broke": None, "rmse": 0.5 + w / 100} for w in range(3)],
+            "spike": [{"losses": [1.0], "broke": "loss is inf", "rmse": None} for _ in range(3)],
+            "spike, clipped at 1": [
+                {"losses": [1.0], "broke": None, "rmse": 0.6 + w / 100} for w in range(3)
+            ],
+        }
+    }
+    reading = lambda e: {"ece": e, "log_loss": 0.3 + e}
+    calibration = {
+        name: [
+            {"raw": reading(e), "undone": reading(e / 10), "Platt": reading(e / 20),
+             "kept": {"kept": 0.5, "slope": 1.0, "intercept": 0.0}}
+            for e in (0.1, 0.2, 0.3)
+        ]
+        for name in ("1:4", "all")
+    }  # fmt: skip
+    optimizers = {
+        name: {"recipe": asdict(FOUND), "found": [row(v + w / 100) for w in range(3)]}
+        for name, v in (("Adam", 0.3), ("SGD", 0.1))
+    }
+    return {
+        "figures": {
+            "story": {"800": stories}, "faults": faults, "curves": curves, "one_epoch": epochs,
+            "spike": spike, "calibration": calibration, "optimizers": optimizers,
+        }
+    }  # fmt: skip
+
+
+def test_gaps_by_hand(record):
+    stories = record["figures"]["story"]["800"]
+    assert figures.gain(stories, "shuffle").mean == pytest.approx(0.1)
+    assert figures.gains(stories, "shuffle") == pytest.approx([0.1] * 3)
+    names = list(discipline.FAULTS)
+    assert figures.fault_gap(record, names[3]).mean == pytest.approx(-3 / 50)
+    assert figures.curve_gap(record, "dropout", "0.1", "0").mean == pytest.approx(0.2)
+    assert figures.optimizer_gap(record, "SGD", "Adam").mean == pytest.approx(-0.2)
+    assert figures.best_epochs(record, 0) == [2] * 3
+    assert figures.planted_harm(record, 5).mean == pytest.approx(0.42 + 0.25 - 0.45)
+    gap = figures.spike_gap(record, "SGD with momentum", "spike, clipped at 1", "no spike")
+    assert gap.mean == pytest.approx(0.1)
+    assert figures.calibration_error(record, "1:4", "undone").mean == pytest.approx(0.02)
+    gap = figures.calibration_gap(record, "1:4", "all", "ece", "raw")
+    assert gap.mean == 0
+
+
+def test_pictures_tell_what_they_show(record):
+    stories = record["figures"]["story"]["800"]
+    alts = [
+        figures.rates_figure().alt, figures.story_figure(stories).alt,
+        figures.faults_figure(record).alt, figures.curves_figure(record).alt,
+    ]  # fmt: skip
+    assert "dropout 0.81" in alts[1].replace("0.80", "0.81")
+    assert all(name in alts[2] for name in discipline.FAULTS if name != "as it is")
+    assert "0.1 0.31 (" in alts[3]
+    frames = figures.one_epoch_frames(record)
+    assert len(frames.alts) == 3 and frames.alts[0].startswith("no such field")
+    table = figures.spike_table(record)
+    assert table.loc["spike", "SGD with momentum"] == "3 of 3 broke down"
+    assert list(figures.optimizers_table(record).index) == ["Adam", "SGD"]
+    assert figures.calibration_table(record).loc["1:4 non-clicks", "kept"] == "0.50"
+    assert list(figures.story_table(stories).index) == list(STEPS)
+
+
+def found(recall):
+    return [
+        {"recall": recall + w / 100, "ndcg": 0.1, "popularity": 2.0, "coverage": 0.3}
+        for w in range(3)
+    ]
+
+
+def test_sampler_figures_take_rows_with_and_without_a_repair():
+    table = {key: {"found": found(i / 50)} for i, key in enumerate(samplers.TABLE)}
+    sweeps = {
+        sweep: {value: {"found": found(0.1)} for value in variants}
+        for sweep, variants in samplers.SWEEPS.items()
+    }
+    record = {
+        "figures": {
+            "table": table, "sweeps": sweeps, "popularity": found(0.2), "MovieLens": table,
+            "MovieLens popularity": found(0.2)[0],
+        }
+    }  # fmt: skip
+    shown = figures.samplers_table(record)
+    assert len(shown) == len(samplers.TABLE) + 1
+    assert len(figures.samplers_table(record, "MovieLens")) == len(shown)
+    first, second = (tuple(key.split("/")) for key in list(samplers.TABLE)[:2])
+    assert figures.sampler_gap(record, second, first).mean == pytest.approx(1 / 50)
+    assert "uniform, bce, raw" in figures.samplers_figure(record).alt
+    assert figures.sweep_gap(record, "hard", "1", "0").mean == 0
+    assert "power of popularity" in figures.sweeps_figure(record).alt
+
+
+def test_draws_by_tenths_of_popularity():
+    counts = torch.arange(100)
+    picture = figures.draws_figure({"uniform": torch.tensor([99, 98, 5, 6])}, counts)
+    assert "uniform: 50% from the most popular tenth" in picture.alt
+
+
+def test_the_widget_and_the_map_of_a_story():
+    task = ladder.make_task(simulate(n_users=60, n_films=80, seed=2))
+    chosen = {step: {} for step in STEPS} | {
+        step: {name: lab.GRID[name][0] for name in lab.choices_of(step)} for step in STEPS
+    }
+    kept = {}
+    story = lab.story(task, chosen, 0, keep=kept.__setitem__)
+    frames = figures.story_frames(task, kept, [story, story])
+    assert len(frames.alts) == len(STEPS) and frames.alts[0].startswith("as found")
+    vectors = figures.film_vectors(task, kept["dropout"])
+    table = kept["dropout"].model.model.vectors
+    ids = torch.zeros(80, len(task.cardinalities), dtype=torch.int64)
+    ids[:, ladder.FILM] = torch.arange(80) + 1
+    torch.testing.assert_close(vectors, table(ids)[:, ladder.FILM].detach())
+    widget = figures.repairs_explorer(task, kept)
+    assert widget.axis["name"] == "repair" and len(widget.axis["labels"]) == len(STEPS) - 1
+
+
+def test_true_chances_of_draws():
+    world = simulate(n_users=30, n_films=60, seed=0)
+    users, items = torch.tensor([3, 4]), torch.tensor([[0, 1], [2, 5]])
+    one_by_one = [
+        float(world.click_probability(torch.tensor([u]), torch.tensor([i]), Context(0, 2)))
+        for u, row in zip(users.tolist(), items.tolist(), strict=True)
+        for i in row
+    ]
+    assert figures.true_chance(world, users, items) == pytest.approx(np.mean(one_by_one))

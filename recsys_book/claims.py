@@ -23,12 +23,13 @@ MIME = "application/vnd.recsys-book.claim+json"
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % t-interval over n seeds."""
+    """A mean and its 95 % interval over n seeds (or over n of something else, which it names)."""
 
     mean: float
     low: float
     high: float
     n: int
+    over: str = "seeds"
 
     def text(self, digits: int = 3, sign: str = "") -> str:
         """Mean (low to high), for tables; `sign="+"` writes a plus before what is above 0."""
@@ -78,7 +79,36 @@ def bootstrap_interval(
     random = np.random.RandomState(seed)
     means = [values[random.randint(len(values), size=len(values))].mean() for _ in range(draws)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(values.mean(), float(low), float(high), len(values))
+    return Interval(values.mean(), float(low), float(high), len(values), over="users")
+
+
+def paired_bootstrap(
+    a: Sequence[float],
+    b: Sequence[float],
+    level: float = 0.95,
+    *,
+    draws: int = 2_000,
+    seed: int = 0,
+) -> Interval:
+    """Bootstrap interval of the difference a − b of two models' figures, user by user.
+
+    Every resample takes the same users for both models, so what makes a user hard for either drops
+    out. Use it where each model was trained once and there are many users: it tells how far the
+    difference would move with other users. How far it would move with another training it cannot
+    tell; for that train over several seeds and take `paired_interval`.
+
+    Args:
+        a: one figure per user, at least two.
+        b: the other model's, the same users in the same order.
+        level, draws, seed: as in `bootstrap_interval`.
+
+    Raises:
+        ValueError: unequal numbers, fewer than two users, a figure that is not finite.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"a has {len(a)} figures and b {len(b)}; pairs need equal numbers")
+    differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    return bootstrap_interval(differences, level, draws=draws, seed=seed)
 
 
 def learnable_interval(
@@ -106,8 +136,8 @@ class Claim:
     def __repr__(self) -> str:
         text = f"{self.record['claim']}: {figure_text(self.record)}"
         if bounds := interval_text(self.record):
-            seeds = "" if self.record["n"] is None else f", {self.record['n']} seeds"
-            text += f" (95 % interval {bounds}{seeds})"
+            n = "" if self.record["n"] is None else f", {self.record['n']:,} {self.record['over']}"
+            text += f" (95 % interval {bounds}{n})"
         return text
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
@@ -134,7 +164,8 @@ def claim(
 
     Args:
         sentence: the finding in words, without a full stop.
-        value: its figure, or an `Interval`, which brings its own bounds and number of seeds.
+        value: its figure, or an `Interval`, which brings its own bounds, its number of seeds, or
+            of users where it is a bootstrap.
         interval: (low, high), where there is one.
         holds: the condition that the sentence stands for, worked out from the figures.
         n: number of seeds (or other repeats) behind the interval.
@@ -147,8 +178,9 @@ def claim(
         ValueError: a value that is not a number, bounds in the wrong order.
         AssertionError: `holds` is false.
     """
+    over = "seeds"
     if isinstance(value, Interval):
-        value, interval, n = value.mean, (value.low, value.high), value.n
+        value, interval, n, over = value.mean, (value.low, value.high), value.n, value.over
     low, high = (None, None) if interval is None else (float(interval[0]), float(interval[1]))
     if math.isnan(value):
         raise ValueError(f"value is {value}; a claim needs a number")
@@ -158,6 +190,7 @@ def claim(
         "low": low,
         "high": high,
         "n": n,
+        "over": over,
         "holds": bool(holds),
         "digits": digits,
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recsys_book.data.interactions import ABSENT, Interactions
+from recsys_book.data.interactions import ABSENT, Interactions, PairsOfUsers
 from recsys_book.metrics import ranking_at_k
 from recsys_book.sampling import UnseenItems
 
@@ -136,8 +136,8 @@ def full_catalogue(
                 "not be taken out of the race"
             )
     users = relevant.user.unique()  # sorted
-    wanted = _Rows(relevant)
-    taken = None if seen is None else _Rows(seen)
+    wanted = PairsOfUsers(relevant)
+    taken = None if seen is None else PairsOfUsers(seen)
     parts = []
     model = getattr(score, "__self__", None)  # a method of a torch module: put it in eval mode
     was_training = getattr(model, "training", False)
@@ -157,26 +157,6 @@ def full_catalogue(
         model.train()
     hit_rate, ndcg, recall = (torch.cat(column) for column in zip(*parts, strict=True))
     return RankingReport(hit_rate, ndcg, recall, users, n_users - len(users), k, ties)
-
-
-class _Rows:
-    """Looks up all pairs of some users at once."""
-
-    def __init__(self, pairs: Interactions) -> None:
-        order = pairs.user.argsort(stable=True)
-        self.item, self.n_items = pairs.item[order], pairs.n_items
-        self.count = pairs.user_counts()
-        self.start = self.count.cumsum(0) - self.count
-
-    def mask(self, users: Tensor) -> Tensor:
-        """`[U, N]` bool: is the pair there?"""
-        count = self.count[users]
-        row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
-        first = torch.repeat_interleave(self.start[users] - (count.cumsum(0) - count), count)
-        place = first + torch.arange(len(row), device=users.device)
-        mask = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
-        mask[row, self.item[place]] = True
-        return mask
 
 
 @torch.no_grad()

@@ -10,18 +10,20 @@ value per user, `[U]`: take `.mean()` for the figure and keep the rest for an in
 - `"best"`: the relevant item comes first. A constant model is then perfect, which is why this rule,
   found in several public implementations, is here only to be shown.
 
-Pointwise metrics (`auc`, `log_loss`, `rmse`) take `[B]` and return a float.
+Pointwise metrics (`auc`, `log_loss`, `rmse`) take `[B]` and return a float; `user_auc` gives one
+value per user.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.checks import NotFinite, check_finite, check_k, check_same_shape
+from recsys_book.checks import NotFinite, check_finite, check_ids, check_k, check_same_shape
 
 TIE_RULES = ("worst", "average", "best")
 
@@ -175,6 +177,80 @@ def auc(labels: Tensor, scores: Tensor) -> float:
     n_pos, n_neg = int(labels.sum()), int((~labels).sum())
     rank_sum = average_rank[inverse][labels].sum()
     return float((rank_sum - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
+
+
+@dataclass(frozen=True)
+class UserAUC:
+    """AUC within each user.
+
+    Attributes:
+        values: `[U']` float64, one a user who has both classes.
+        users: `[U']` who they are, ascending.
+        impressions: `[U']` how many examples each of them has.
+        n_left_out: users with one class only, whose AUC is not defined; they are in no mean.
+    """
+
+    values: Tensor
+    users: Tensor
+    impressions: Tensor
+    n_left_out: int
+
+    def mean(self) -> float:
+        """Every user counts the same."""
+        return float(self.values.mean())
+
+    def weighted_mean(self) -> float:
+        """Every user counts by their impressions: often called GAUC (Zhou et al.: Deep Interest
+        Network for Click-Through Rate Prediction. KDD 2018, section 6.3,
+        https://doi.org/10.1145/3219819.3219823)."""
+        return float(self.values @ self.impressions.double() / self.impressions.sum())
+
+    def __str__(self) -> str:
+        left_out = f", {self.n_left_out:,} left out" if self.n_left_out else ""
+        return (
+            f"AUC within users {self.mean():.4f}, by impressions {self.weighted_mean():.4f} "
+            f"({len(self.users):,} users{left_out})"
+        )
+
+
+def user_auc(labels: Tensor, scores: Tensor, users: Tensor) -> UserAUC:
+    """AUC within each user; ties count one half.
+
+    It asks only in which order each user's own examples stand. A score that tells frequent clickers
+    from rare ones, and nothing else, has a good `auc` and one half here.
+
+    Args:
+        labels: `[B]`, 0 or 1.
+        scores: `[B]`, any score; only its order within a user matters.
+        users: `[B]` int64.
+
+    Raises:
+        ValueError: labels other than 0 and 1, NaN, shapes that differ, users that are no ids, no
+            user with both classes.
+    """
+    labels = _check_labels(labels, scores)
+    check_same_shape("users", users, "scores", scores)
+    check_ids("users", users, int(users.max()) + 1)
+    users, row = torch.unique(users, return_inverse=True)  # [U], [B]
+    rank = torch.unique(scores, return_inverse=True)[1]
+    # One key per user and score: sorted by it, users stand one behind the other.
+    key = row * (int(rank.max()) + 1) + rank
+    _, group, counts = torch.unique(key, return_inverse=True, return_counts=True)
+    average_rank = counts.cumsum(0).double() - (counts.double() - 1) / 2
+    n = torch.bincount(row, minlength=len(users))  # [U]
+    before = n.cumsum(0) - n  # examples of the users in front
+    rank_in_user = average_rank[group] - before[row]
+    n_pos = torch.bincount(row[labels], minlength=len(users)).double()
+    rank_sum = torch.zeros_like(n_pos).index_add_(0, row[labels], rank_in_user[labels])
+    pairs = n_pos * (n - n_pos)
+    both = pairs > 0
+    if not both.any():
+        raise ValueError(
+            f"labels are of one class only for each of the {len(users)} users; "
+            "AUC within users needs at least one user with both"
+        )
+    values = (rank_sum - n_pos * (n_pos + 1) / 2)[both] / pairs[both]
+    return UserAUC(values, users[both], n[both], int((~both).sum()))
 
 
 def log_loss(labels: Tensor, logits: Tensor) -> float:

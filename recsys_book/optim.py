@@ -187,7 +187,7 @@ def warmup_cosine(
 
     Args:
         optimizer: whose groups' rates are the top of the curve.
-        warmup: steps of the schedule (epochs, in `fit`), at least 1.
+        warmup: steps of the schedule (batches or epochs, as `fit` is told), at least 1.
         total: steps in all, more than `warmup`.
         first: share of the rate in the first step.
 

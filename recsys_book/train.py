@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from recsys_book.checks import NotFinite
+from recsys_book.checks import NotFinite, check_positive
 
 Batch = tuple[Tensor, ...]
 
@@ -41,6 +43,36 @@ class History:
     best_score: float = -math.inf
     finished: bool = False
 
+    def plot(self) -> Figure:
+        """Training loss of every epoch, and beside it the score with the best epoch marked.
+
+        Returns:
+            a matplotlib Figure, to show or to save.
+
+        Raises:
+            ValueError: no epoch is finished yet.
+        """
+        if not self.loss:
+            raise ValueError("history is empty; train for an epoch first")
+        curves = {"training loss": self.loss} | ({"validation": self.score} if self.score else {})
+        figure = Figure(figsize=(3.3 * len(curves), 2.8), layout="constrained")
+        axes = figure.subplots(1, len(curves), squeeze=False)[0]
+        epochs = range(1, len(self.loss) + 1)
+        for ax, (name, values) in zip(axes, curves.items(), strict=True):
+            ax.plot(epochs, values, marker="o", ms=3, color="#0072B2")
+            ax.axvline(self.best_epoch + 1, color="#D55E00", ls="--", lw=1)
+            ax.set(title=name, xlabel="epoch")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        return figure
+
+    def alt(self) -> str:
+        """What `plot` shows, in words."""
+        text = f"Training loss from {self.loss[0]:.4g} to {self.loss[-1]:.4g}"
+        text += f" over {len(self.loss)} epochs"
+        if self.score:
+            text += f"; validation best in epoch {self.best_epoch + 1}, at {self.best_score:.4g}"
+        return text + "; the dashed line marks the epoch whose weights were kept."
+
 
 def fit(
     model: nn.Module,
@@ -53,6 +85,7 @@ def fit(
     patience: int | None,
     seed: int = 0,
     schedules: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
+    step_schedules: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
     clip_norm: float | None = None,
     amp: bool = False,
     checkpoint: str | os.PathLike | None = None,
@@ -73,6 +106,7 @@ def fit(
         patience: stop after this many epochs without a better score; None never stops early.
         seed: decides every random draw in here.
         schedules: learning-rate schedules, stepped once an epoch.
+        step_schedules: those that are stepped after every batch, such as a warm-up.
         clip_norm: limit of the gradient's norm over all parameters, or None.
         amp: mixed precision through torch.amp: float16 on a CUDA device, bfloat16 on a processor
             that multiplies in it (`has_bfloat16`). Elsewhere it changes nothing.
@@ -90,12 +124,14 @@ def fit(
         optimizers = [optimizers]
     if max_epochs < 1 or (patience is not None and patience < 1):
         raise ValueError(f"max_epochs is {max_epochs} and patience {patience}; both must be >= 1")
+    if clip_norm is not None:
+        check_positive("clip_norm", clip_norm)
     device = next(model.parameters()).device
     amp = amp and (device.type == "cuda" or has_bfloat16())
     half = torch.float16 if device.type == "cuda" else torch.bfloat16
     # bfloat16 has the exponents of float32: only float16 needs its loss scaled.
     scaler = torch.amp.GradScaler("cuda", enabled=amp and device.type == "cuda")
-    stateful = [*optimizers, *schedules, scaler]
+    stateful = [*optimizers, *schedules, *step_schedules, scaler]
     history, best_weights = History(), copy.deepcopy(model.state_dict())
     if checkpoint is not None and Path(checkpoint).exists():
         history, best_weights = _resume(Path(checkpoint), model, stateful, seed)
@@ -123,6 +159,8 @@ def fit(
                 for optimizer in optimizers:
                     scaler.step(optimizer)
                 scaler.update()
+                for schedule in step_schedules:
+                    schedule.step()
                 losses.append(value.detach())
             for schedule in schedules:
                 schedule.step()

@@ -3,7 +3,8 @@
 A Sphinx extension, named in _config.yml. While a page is read, the records of its claims are taken
 from its executed notebook: the one in the notebook cache that the page itself is made from. They
 are kept in Sphinx's environment, so that an incremental build forgets what it reads anew and keeps
-the rest. When all pages are read, the table takes the place of the directive `{findings}`.
+the rest. When all pages are read, the table takes the place of the directive `{findings}`, and a
+single claim that of `{finding}` with its sentence.
 
 A chapter without a claim, a broken record, a claim that its page does not show, or two claims with
 one sentence: each stops the build, before a page is written.
@@ -34,7 +35,7 @@ CHAPTERS = "chapters"  # the folder whose notebooks must each make a claim
 LIST = "_static/findings.json"
 NUMBER = ' class="findings-number"'
 HEADS = {"Claim": "", "Figure": NUMBER, "95&nbsp;% interval": NUMBER, "n": NUMBER, "Where": ""}
-FIELDS = ("claim", "value", "low", "high", "n")
+FIELDS = ("claim", "value", "low", "high", "n", "over")
 
 
 class FindingsError(SphinxError):
@@ -249,16 +250,24 @@ def _row(finding: Finding, to_root: str) -> str:
         f"<td>{html.escape(record['claim'])}</td>",
         f"<td{NUMBER}>{figure_text(record)}</td>",
         f"<td{NUMBER}>{interval_text(record)}</td>",
-        f"<td{NUMBER}>{record['n'] or ''}</td>",
+        f"<td{NUMBER}>{_repeats(record)}</td>",
         f'<td><a href="{to_root}{finding.address}">{html.escape(finding.section)}</a></td>',
     ]
     return f'<tr id="{anchor(record["claim"])}">{"".join(cells)}</tr>\n'
 
 
+def _repeats(record: Mapping) -> str:
+    """How many seeds or worlds; of anything else, such as users, with its name."""
+    if record["n"] is None:
+        return ""
+    over = record.get("over", "seeds")
+    return f"{record['n']:,}" + ("" if over == "seeds" else f" {over}")
+
+
 def as_list(findings: Sequence[Finding]) -> list[dict]:
     """The rows for programs: figures as they were worked out, and where they stand."""
     return [
-        {name: f.record[name] for name in FIELDS}
+        {name: f.record.get(name) for name in FIELDS}
         | {"digits": f.record.get("digits", 3), "chapter": f.title, "section": f.section}
         | {"address": f.address}
         for f in findings
@@ -269,6 +278,10 @@ class placeholder(nodes.General, nodes.Element):
     """Where the table will stand."""
 
 
+class one_finding(nodes.General, nodes.Element):
+    """Where one claim of another page will stand."""
+
+
 class FindingsDirective(SphinxDirective):
     """`{findings}`: the table of all claims."""
 
@@ -277,8 +290,39 @@ class FindingsDirective(SphinxDirective):
         return [placeholder()]
 
 
+class FindingDirective(SphinxDirective):
+    """`{finding}`: one claim, called by its sentence, with its figure and the way to its page."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        _shown_on(self.env).add(self.env.docname)
+        return [one_finding(sentence=" ".join(" ".join(self.content).split()))]
+
+
+def render_one(finding: Finding, to_root: str) -> str:
+    """A claim as its page shows it, and where that is."""
+    record = finding.record
+    bounds = interval_text(record)
+    bounds = f" ({bounds})" if bounds else ""
+    return (
+        f'<div class="claim"><span class="claim-mark" aria-hidden="true">✓</span> '
+        f"{html.escape(record['claim'])}: {figure_text(record)}{bounds}. "
+        f'<a href="{to_root}{finding.address}">{html.escape(finding.title)}</a></div>\n'
+    )
+
+
 def fill_in(app, doctree, docname) -> None:
-    """Put the table in the place of its directive."""
+    """Put the table, and single claims, in the place of their directives."""
+    called = list(doctree.findall(one_finding))
+    if called:
+        to_root = relative_uri(app.builder.get_target_uri(docname), "")
+        known = {f.record["claim"]: f for f in findings_of(app.env, app.builder)}
+        for node in called:
+            if node["sentence"] not in known:
+                raise FindingsError(f"{docname}: nobody claims “{node['sentence']}”")
+            text = render_one(known[node["sentence"]], to_root)
+            node.replace_self(nodes.raw("", text, format="html"))
     for node in list(doctree.findall(placeholder)):
         to_root = relative_uri(app.builder.get_target_uri(docname), "")
         table = render(findings_of(app.env, app.builder), to_root)
@@ -296,7 +340,9 @@ def write_list(app, exception) -> None:
 def setup(app) -> dict:
     app.add_env_collector(Collector)
     app.add_node(placeholder)
+    app.add_node(one_finding)
     app.add_directive("findings", FindingsDirective)
+    app.add_directive("finding", FindingDirective)
     app.connect("env-updated", check_all)
     app.connect("doctree-resolved", fill_in)
     app.connect("build-finished", write_list)

@@ -203,3 +203,27 @@ class Interactions:
         if self.n_repeats:
             text += f"; {self.n_repeats:,} repeats of a pair left out, the first of each kept"
         return text
+
+
+class PairsOfUsers:
+    """Looks up all pairs of some users at once.
+
+    Args:
+        pairs: repeats are fine.
+    """
+
+    def __init__(self, pairs: Interactions) -> None:
+        order = pairs.user.argsort(stable=True)
+        self.item, self.n_items = pairs.item[order], pairs.n_items
+        self.count = pairs.user_counts()
+        self.start = self.count.cumsum(0) - self.count
+
+    def mask(self, users: Tensor) -> Tensor:
+        """`[U, N]` bool for users `[U]`: is the pair there?"""
+        count = self.count[users]
+        row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
+        first = torch.repeat_interleave(self.start[users] - (count.cumsum(0) - count), count)
+        place = first + torch.arange(len(row), device=users.device)
+        mask = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
+        mask[row, self.item[place]] = True
+        return mask

@@ -436,6 +436,7 @@ def explorer(
     measures: Sequence[str] = ("cosine distance", "dot product"),
     noun: str = "film",
     among: Tensor | None = None,
+    axis: str = "epoch",
 ) -> EmbeddingExplorer:
     """Lay out the epochs, write purity and trustworthiness under each map, and make the widget.
 
@@ -443,7 +444,7 @@ def explorer(
         snapshots: vectors `[n, D]`, one for each of `epochs`.
         epochs: which they are.
         labels: `[n]` or `[n, G]` bool: what purity is about; None where nothing is known.
-        titles, details, colourings, measures, noun, among: see EmbeddingExplorer.
+        titles, details, colourings, measures, noun, among, axis: see EmbeddingExplorer.
         title: of the widget.
         seconds: for the maps; epochs that do not fit in are left out.
         perplexity: of the maps.
@@ -477,6 +478,7 @@ def explorer(
         measures=measures,
         noun=noun,
         among=among,
+        axis=axis,
     )
 
 

@@ -179,8 +179,8 @@ class ClickModel(nn.Module):
         super().__init__()
         self.name = name
         users, films = cardinalities[0], cardinalities[FILM]
-        self.by_position = nn.Embedding(SLATE, 1)
-        nn.init.zeros_(self.by_position.weight)
+        self.position_bias = nn.Embedding(SLATE, 1)
+        nn.init.zeros_(self.position_bias.weight)
         if name == "Popularity":
             self.model = MatrixFactorization(1, films, dim=0)
         elif name == "MF":
@@ -203,7 +203,7 @@ class ClickModel(nn.Module):
 
     def forward(self, examples: Examples) -> Tensor:
         """Logits `[B]`."""
-        return self.preference(examples) + self.by_position(examples.position).squeeze(-1)
+        return self.preference(examples) + self.position_bias(examples.position).squeeze(-1)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,16 @@ import argparse
 
 from recsys_book.reproduce import (
     additive,
+    cold_start,
+    discipline,
+    discipline_speed,
     embeddings,
     ladder,
     ladder_films,
     ncf,
     ncf_simulated,
     own_log,
+    samplers,
     wide_deep,
     wide_deep_simulated,
     xor,
@@ -19,8 +23,9 @@ from recsys_book.reproduce import (
 )
 
 MODULES = (
-    additive, embeddings, ladder, ladder_films, ncf, ncf_simulated, own_log, wide_deep,
-    wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
+    additive, cold_start, discipline, discipline_speed, embeddings, ladder, ladder_films, ncf,
+    ncf_simulated, own_log, samplers, wide_deep, wide_deep_simulated, xor, youtube,
+    youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from recsys_book.metrics import auc, hit_rate_at_k, log_loss, ndcg_at_k, recall_at_k, rmse
+from recsys_book.metrics import (
+    auc,
+    hit_rate_at_k,
+    log_loss,
+    ndcg_at_k,
+    recall_at_k,
+    rmse,
+    user_auc,
+)
 
 METRICS = [hit_rate_at_k, recall_at_k, ndcg_at_k]
 
@@ -136,6 +144,64 @@ def test_auc_needs_both_classes(only):
 def test_labels_must_be_zero_or_one():
     with pytest.raises(ValueError, match=r"labels contains 2\.0"):
         auc(torch.tensor([0.0, 2.0]), torch.zeros(2))
+
+
+def test_user_auc_equals_a_loop_over_users():
+    generator = torch.Generator().manual_seed(0)
+    users = torch.randint(0, 40, (400,), generator=generator) * 3  # ids with gaps
+    labels = (torch.rand(400, generator=generator) < 0.2).float()
+    scores = torch.randint(0, 6, (400,), generator=generator).float()  # many ties
+    ours = user_auc(labels, scores, users)
+    expected = {
+        int(u): roc_auc_score(labels[users == u], scores[users == u])
+        for u in users.unique()
+        if 0 < labels[users == u].mean() < 1
+    }
+    assert ours.users.tolist() == list(expected)
+    assert ours.values.tolist() == pytest.approx(list(expected.values()))
+    assert ours.n_left_out == len(users.unique()) - len(expected) > 0
+    count = [int((users == u).sum()) for u in expected]
+    assert ours.impressions.tolist() == count
+    assert ours.mean() == pytest.approx(np.mean(list(expected.values())))
+    assert ours.weighted_mean() == pytest.approx(np.average(list(expected.values()), weights=count))
+    assert f"{ours.n_left_out} left out" in str(ours)
+
+
+def test_a_score_that_knows_users_only_fools_auc_and_not_user_auc():
+    users = torch.arange(20).repeat_interleave(20)
+    labels = (torch.arange(400) % 20 <= users).float()  # user u clicks u + 1 of 20
+    rate = users.float()
+    assert auc(labels, rate) > 0.8
+    ours = user_auc(labels, rate, users)
+    assert ours.values.tolist() == [0.5] * 19 and ours.n_left_out == 1
+    assert user_auc(labels, rate * 100 + labels, users).mean() == 1
+
+
+def test_user_auc_of_one_user_is_auc_and_users_do_not_see_each_other():
+    generator = torch.Generator().manual_seed(1)
+    labels = (torch.rand(60, generator=generator) < 0.5).float()
+    scores = torch.randn(60, generator=generator)
+    alone = user_auc(labels, scores, torch.zeros(60, dtype=torch.int64))
+    assert alone.values.tolist() == pytest.approx([auc(labels, scores)])
+    users = torch.randint(0, 3, (60,), generator=generator)
+    shifted = scores + torch.tensor([0.0, 50, -50])[users]
+    assert torch.equal(
+        user_auc(labels, scores, users).values, user_auc(labels, shifted, users).values
+    )
+
+
+def test_user_auc_refuses():
+    labels, scores, users = torch.tensor([0.0, 1, 0, 1]), torch.rand(4), torch.tensor([0, 0, 1, 1])
+    with pytest.raises(ValueError, match="one class only for each of the 2 users"):
+        user_auc(labels, scores, torch.tensor([0, 1, 0, 1]))
+    with pytest.raises(ValueError, match="users has dtype"):
+        user_auc(labels, scores, users.float())
+    with pytest.raises(ValueError, match="users has shape"):
+        user_auc(labels, scores, users[:, None])
+    with pytest.raises(ValueError, match="scores contains NaN"):
+        user_auc(labels, scores.clone().fill_(torch.nan), users)
+    with pytest.raises(ValueError, match="B >= 1"):
+        user_auc(labels[:0], scores[:0], users[:0])
 
 
 def test_log_loss_from_extreme_logits_is_finite_and_right():

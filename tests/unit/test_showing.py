@@ -36,7 +36,8 @@ def test_t_interval_agrees_with_scipy():
 def test_a_claim_carries_its_record_and_stops_when_it_does_not_hold():
     made = claim("A beats B", t_interval([0.1, 0.2, 0.3]), holds=True)
     bundle = made._repr_mimebundle_()
-    assert set(bundle[MIME]) == {"claim", "value", "low", "high", "n", "holds", "digits"}
+    keys = {"claim", "value", "low", "high", "n", "over", "holds", "digits"}
+    assert set(bundle[MIME]) == keys
     assert bundle[MIME]["n"] == 3 and bundle[MIME]["holds"] is True
     assert "A beats B: 0.200 (95 % interval −0.048 to 0.448, 3 seeds)" in bundle["text/plain"]
     json.dumps(bundle[MIME])

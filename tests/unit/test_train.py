@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from recsys_book.train import fit
+from recsys_book.train import History, fit
 
 
 def noisy_batches(epoch, generator):
@@ -170,3 +170,75 @@ def test_bad_training_stops_with_one_clear_error():
         train(make_model(), validate=lambda model: float("nan"))
     with pytest.raises(ValueError, match="max_epochs is 0"):
         train(make_model(), max_epochs=0)
+    with pytest.raises(ValueError, match="clip_norm is 0"):
+        train(make_model(), clip_norm=0)
+
+
+def spiked_batches(epoch, generator):
+    """One row of the second epoch was logged in another unit."""
+    for step, (x, y) in enumerate(noisy_batches(epoch, generator)):
+        if epoch == 1 and step == 0:
+            y = y * 1e6
+        yield x, y
+
+
+def test_a_planted_spike_survives_with_clipping_and_diverges_without():
+    def run(clip_norm):
+        model = make_model()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        return fit(
+            model, spiked_batches, mse, optimizer, validate=None, max_epochs=6, patience=None,
+            clip_norm=clip_norm,
+        )  # fmt: skip
+
+    with pytest.raises(ValueError, match="epoch 1"):
+        run(None)
+    history = run(1.0)
+    assert history.loss[1] > 1e9 and history.loss[-1] < 2 * history.loss[0]
+
+
+def test_clipping_bounds_the_norm_over_all_parameters():
+    model, norms = make_model(), []
+
+    class Watching(torch.optim.SGD):
+        def step(self, closure=None):
+            gradients = [p.grad.flatten() for p in model.parameters()]
+            norms.append(float(torch.cat(gradients).norm()))
+            return super().step(closure)
+
+    optimizer = Watching(model.parameters(), lr=0.01)
+    fit(model, noisy_batches, mse, optimizer, validate=None, max_epochs=2, patience=None,
+        clip_norm=0.1)  # fmt: skip
+    assert max(norms) == pytest.approx(0.1, rel=1e-4) and len(norms) == 6
+
+
+def test_step_schedules_move_after_every_batch_and_resume(tmp_path):
+    def run(model, max_epochs, checkpoint=None):
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, total_iters=9)
+        fit(model, noisy_batches, mse, optimizer, validate=None, max_epochs=max_epochs,
+            patience=None, step_schedules=[warm_up], checkpoint=checkpoint)  # fmt: skip
+        return optimizer.param_groups[0]["lr"]
+
+    assert run(make_model(), 1) == pytest.approx(0.01 * (0.1 + 0.9 * 3 / 9))
+    whole, resumed = make_model(), make_model()
+    run(whole, 5)
+    # A run of two epochs counts as finished; take that mark off, as if it had been killed there.
+    run(resumed, 2, tmp_path / "run.pt")
+    state = torch.load(tmp_path / "run.pt", weights_only=True)
+    state["history"]["finished"] = False
+    torch.save(state, tmp_path / "run.pt")
+    assert run(fresh := make_model(), 5, tmp_path / "run.pt") == pytest.approx(0.01)
+    assert torch.equal(weights(fresh), weights(whole))
+
+
+def test_a_history_plots_itself():
+    scores = iter([0.1, 0.9, 0.3, 0.2, 0.1, 0.0])
+    history = train(make_model(), validate=lambda model: next(scores))
+    loss, score = history.plot().axes
+    assert loss.lines[0].get_ydata().tolist() == history.loss
+    assert score.lines[0].get_ydata().tolist() == history.score
+    assert score.lines[1].get_xdata()[0] == 2 and "best in epoch 2, at 0.9" in history.alt()
+    assert len(train(make_model()).plot().axes) == 1
+    with pytest.raises(ValueError, match="history is empty"):
+        History().plot()

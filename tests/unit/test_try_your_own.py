@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys_book import try_your_own
-from recsys_book.claims import bootstrap_interval
+from recsys_book.claims import bootstrap_interval, claim, paired_bootstrap, t_interval
 from recsys_book.data import simulate
 from recsys_book.experiments import own_log
 
@@ -250,3 +250,29 @@ def test_bootstrap_interval_covers_the_mean():
     for bad in ([1.0], [1.0, float("nan")], [[1.0, 2]]):
         with pytest.raises(ValueError, match="values"):
             bootstrap_interval(bad)
+
+
+def test_a_paired_bootstrap_keeps_the_users_together():
+    random = np.random.RandomState(0)
+    hard = 10 * random.standard_normal(200)  # what both models have in common
+    a, b = hard + 0.3 + 0.1 * random.standard_normal(200), hard
+    paired = paired_bootstrap(a, b, draws=400)
+    assert paired.mean == pytest.approx(np.mean(a) - np.mean(b))
+    assert 0.25 < paired.low < paired.mean < paired.high < 0.32
+    # Bootstrapping each alone would never see so small a difference.
+    assert bootstrap_interval(a, draws=400).high - bootstrap_interval(a, draws=400).low > 1
+    # With many users it is the paired t-interval, near enough.
+    classic = t_interval(a - b)
+    assert (paired.low, paired.high) == pytest.approx((classic.low, classic.high), abs=0.003)
+    assert paired == bootstrap_interval(a - b, draws=400)
+    assert paired_bootstrap(a, b, draws=400, seed=1) != paired
+    with pytest.raises(ValueError, match="a has 200 figures and b 199"):
+        paired_bootstrap(a, b[1:])
+    with pytest.raises(ValueError, match="must be finite"):
+        paired_bootstrap([1.0, float("nan")], [1.0, 1.0])
+
+
+def test_a_claim_over_users_says_users():
+    made = claim("A beats B", bootstrap_interval([0.1] * 2_000, draws=10), holds=True)
+    assert "2,000 users)" in repr(made) and made.record["over"] == "users"
+    assert repr(claim("A", 1.0, (0.5, 1.5), True)).endswith("to 1.500)")  # of nobody knows how many

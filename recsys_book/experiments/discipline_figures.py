@@ -1,0 +1,522 @@
+"""Figures and widgets of chapter 06."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from recsys_book.calibration import calibration_curve
+from recsys_book.claims import Interval, paired_interval, t_interval
+from recsys_book.data.world import GENRES
+from recsys_book.experiments import ladder
+from recsys_book.experiments import repairs as lab
+from recsys_book.experiments.embedding_figures import explorer
+from recsys_book.experiments.ladder import FILM
+from recsys_book.experiments.repairs import STEPS, Trained
+from recsys_book.optim import warmup_cosine
+from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
+from recsys_book.widgets import EmbeddingExplorer, Frames
+
+#: A short name for each step, for axes.
+SHORT = {step: step for step in STEPS} | {"weight decay, not on biases": "weight decay"}
+SAMPLER_COLOURS = {
+    "uniform": "grey", "popularity": "blue", "in-batch": "orange", "hard": "vermilion",
+}  # fmt: skip
+
+
+# ---------------------------------------------------------------- learning rates
+
+
+def rates_figure(n_steps: int = 200, lr: float = 0.01) -> Picture:
+    """Three schedules, step by step, each from the optimizer it moves."""
+    makers = {
+        "constant": lambda o: None,
+        "times .6 an epoch (of 50 steps)": lambda o: torch.optim.lr_scheduler.StepLR(o, 50, 0.6),
+        "warm-up and cosine": lambda o: warmup_cosine(o, round(lab.WARM_UP * n_steps), n_steps),
+    }
+    figure, ax = plt.subplots(figsize=(6.4, 2.6))
+    told = []
+    for (name, make), colour in zip(makers.items(), ("grey", "orange", "blue"), strict=True):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+        schedule, rates = make(optimizer), []
+        for _ in range(n_steps):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+        ax.plot(rates, color=PALETTE[colour], label=name)
+        told.append(f"{name} from {rates[0]:.3g} over {max(rates):.3g} to {rates[-1]:.2g}")
+    ax.set(xlabel="step", ylabel="learning rate")
+    ax.legend(fontsize=9)
+    return show(figure, alt=f"Learning rates by step: {'; '.join(told)}")
+
+
+# ---------------------------------------------------------------- the story
+
+
+def shares_of(stories: Sequence[Mapping[str, Mapping]], step: str, figure: str = "share") -> list:
+    """A figure of one step, a world each."""
+    return [story[step][figure] for story in stories]
+
+
+def gains(stories: Sequence[Mapping], step: str, figure: str = "share") -> list[float]:
+    """What a step adds to the one before it, a world each."""
+    before = list(STEPS)[list(STEPS).index(step) - 1]
+    pairs = zip(shares_of(stories, step, figure), shares_of(stories, before, figure), strict=True)
+    return [a - b for a, b in pairs]
+
+
+def gain(stories: Sequence[Mapping], step: str, figure: str = "share") -> Interval:
+    """What a step adds to the one before it, paired by world."""
+    return t_interval(gains(stories, step, figure))
+
+
+def story_table(stories: Sequence[Mapping]) -> pd.DataFrame:
+    """Each step: share of the learnable, what it adds, and AUC and calibration error beside it."""
+    rows = {}
+    for step in STEPS:
+        column = lambda figure, digits, step=step: t_interval(
+            shares_of(stories, step, figure)
+        ).text(digits)
+        adds = "" if step == "as found" else gain(stories, step).text(2, sign="+")
+        rows[step] = {
+            "share of the learnable": column("share", 2),
+            "adds": adds,
+            "AUC": column("auc", 3),
+            "calibration error": column("ece", 3),
+        }
+    return pd.DataFrame(rows).T
+
+
+def story_figure(stories: Sequence[Mapping]) -> Picture:
+    """Every step's share of the learnable: a dot a world. Below 0 the scale is squeezed."""
+    figure, ax = plt.subplots(figsize=(6.8, 3.4))
+    told = []
+    for y, step in enumerate(reversed(STEPS)):
+        interval = t_interval(shares_of(stories, step))
+        colour = PALETTE["vermilion" if interval.mean < 0 else "blue"]
+        values = shares_of(stories, step)
+        seed_dots(ax, y, values, interval.high - interval.mean, colour)
+        told.append(f"{step} {interval.mean:.2f}")
+    ax.set_xscale("symlog", linthresh=0.5)
+    ax.set_xticks([-4, -2, -1, -0.5, 0, 0.25, 0.5], ["−4", "−2", "−1", "−.5", "0", ".25", ".5"])
+    ax.set_yticks(range(len(STEPS)), [SHORT[step] for step in reversed(STEPS)])
+    ax.axvline(0, color="#666666", lw=1)
+    ax.set_xlabel("share of the learnable: 0 a click rate for each film, 1 the oracle")
+    return show(figure, alt=f"Share of the learnable, from the top: {'; '.join(reversed(told))}")
+
+
+def story_frames(task: ladder.Task, kept: Mapping[str, Trained], stories: Sequence[Mapping]):
+    """The widget: after each repair, what was predicted against what is true, and the score so far.
+
+    Args:
+        task: of the world looked at.
+        kept: step → what it trained there.
+        stories: of all worlds; the score is their mean.
+    """
+    referee = lab.make_referee(task)
+    means = [float(np.mean(shares_of(stories, step))) for step in STEPS]
+    images, alts = [], []
+    for i, step in enumerate(STEPS):
+        curve = calibration_curve(referee.chance, kept[step].logits(referee.examples).sigmoid(), 12)
+        figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), width_ratios=(1, 1.15))
+        axes[0].plot([0, 1], [0, 1], color="#999999", lw=1)
+        axes[0].plot(curve.predicted, curve.observed, "o-", color=PALETTE["blue"], ms=4)
+        axes[0].set(
+            xlim=(0, 1), ylim=(0, 1), xlabel="predicted chance of a click", ylabel="true chance"
+        )
+        axes[0].set_title(step, fontsize=11)
+        colours = [PALETTE["vermilion" if m < 0 else "blue"] for m in means]
+        axes[1].barh(range(i + 1), means[: i + 1], color=colours[: i + 1])
+        axes[1].set_xscale("symlog", linthresh=0.5)
+        axes[1].set_xticks([-2, -0.5, 0, 0.5], ["−2", "−.5", "0", ".5"])
+        axes[1].set(xlim=(min(means) * 1.3, 1.0), ylim=(len(STEPS) - 0.5, -0.5))
+        axes[1].set_yticks(range(len(STEPS)), [SHORT[s] for s in STEPS], fontsize=8)
+        axes[1].axvline(0, color="#666666", lw=1)
+        axes[1].set_xlabel("share of the learnable, mean of the worlds", fontsize=9)
+        images.append(to_png(figure))
+        alts.append(
+            f"{step}: share of the learnable {means[i]:.2f}; where it predicts "
+            f"{float(curve.predicted[-1]):.0%} on average the truth is "
+            f"{float(curve.observed[-1]):.0%}, where {float(curve.predicted[0]):.0%}, "
+            f"{float(curve.observed[0]):.0%}"
+        )
+    return Frames.from_images(
+        images,
+        {"repair": list(range(len(STEPS)))},
+        alts,
+        title="One run, repaired step by step",
+        captions=[f"{step}: {mean:.2f}" for step, mean in zip(STEPS, means, strict=True)],
+        start=[1],
+    )
+
+
+def faults_figure(record: dict) -> Picture:
+    """The good run with one thing changed: the difference in share of the learnable."""
+    faults = record["figures"]["faults"]
+    base = [row["share"] for row in faults["as it is"]]
+    gaps = {
+        name: [row["share"] - b for row, b in zip(rows, base, strict=True)]
+        for name, rows in faults.items()
+        if name != "as it is"
+    }
+    names = sorted(gaps, key=lambda name: np.mean(gaps[name]))
+    figure, ax = plt.subplots(figsize=(6.8, 0.9 + 0.3 * len(names)))
+    told = []
+    for y, name in enumerate(names):
+        interval = t_interval(gaps[name])
+        clear = interval.low > 0 or interval.high < 0
+        colour = PALETTE["grey" if not clear else "blue" if interval.mean > 0 else "vermilion"]
+        seed_dots(ax, y, gaps[name], interval.high - interval.mean, colour)
+        told.append(f"{name} {interval.text(3, sign='+')}")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xscale("symlog", linthresh=0.05)
+    ticks = (-3, -0.5, -0.05, 0, 0.05)
+    ax.set_xticks(ticks, [f"{t:g}".replace("-", "−") for t in ticks])
+    ax.axvline(0, color="#666666", lw=1)
+    ax.set_xlabel("share of the learnable, less that of the repaired run")
+    return show(figure, alt=f"One thing changed in the repaired run: {'; '.join(told)}")
+
+
+def fault_gap(record: dict, name: str, figure: str = "share") -> Interval:
+    """A changed run less the repaired one, paired by world."""
+    faults = record["figures"]["faults"]
+    return paired_interval(*([row[figure] for row in faults[n]] for n in (name, "as it is")))
+
+
+# ---------------------------------------------------------------- curves and optimizers
+
+
+def curves_figure(record: dict) -> Picture:
+    """Share of the learnable under weight decay and under dropout, each value with the number of
+    epochs best for it on the tuning worlds."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.0), sharey=True)
+    told = []
+    for ax, (name, curve) in zip(axes, record["figures"]["curves"].items(), strict=True):
+        values = [t_interval([row["share"] for row in rows]) for rows in curve.values()]
+        x = range(len(values))
+        ax.plot(x, [v.mean for v in values], "o-", color=PALETTE["blue"], ms=4)
+        low, high = [v.low for v in values], [v.high for v in values]
+        ax.fill_between(x, low, high, color=PALETTE["blue"], alpha=0.15)
+        ax.set_xticks(x, [f"{k}\n({rows[0]['epochs']})" for k, rows in curve.items()], fontsize=8)
+        label = name.replace("_", " ")
+        ax.set(xlabel=f"{label} (epochs)")
+        pairs = zip(curve, values, strict=True)
+        told.append(f"{label}: " + ", ".join(f"{k} {v.text(2)}" for k, v in pairs))
+    axes[0].set_ylabel("share of the learnable")
+    return show(figure, alt=f"Share of the learnable. {'; '.join(told)}")
+
+
+def curve_gap(record: dict, name: str, a: str, b: str) -> Interval:
+    """Share of the learnable at one point of a curve less that at another, paired by world."""
+    curve = record["figures"]["curves"][name]
+    return paired_interval(*([row["share"] for row in curve[point]] for point in (a, b)))
+
+
+def optimizers_table(record: dict) -> pd.DataFrame:
+    """Each optimizer as chosen on the tuning worlds, and its share of the learnable."""
+    rows = {}
+    for name, entry in record["figures"]["optimizers"].items():
+        recipe = entry["recipe"]
+        rows[name] = {
+            "rate": f"{recipe['lr']:g}",
+            "decay": f"{recipe['weight_decay']:g}",
+            "epochs": recipe["epochs"],
+            "share of the learnable": t_interval([r["share"] for r in entry["found"]]).text(),
+        }
+    return pd.DataFrame(rows).T
+
+
+def optimizer_gap(record: dict, a: str, b: str) -> Interval:
+    """Share of the learnable under one optimizer less that under another, paired by world."""
+    entries = record["figures"]["optimizers"]
+    return paired_interval(*([row["share"] for row in entries[n]["found"]] for n in (a, b)))
+
+
+# ---------------------------------------------------------------- samplers
+
+
+def sampler_rows(record: dict, where: str) -> dict[tuple[str, str, str], list[dict]]:
+    """(sampler, loss, raw or repaired) → figures, one a seed; `where` is "table" or "MovieLens"."""
+    return {
+        tuple(key.split("/")): entry["found"] for key, entry in record["figures"][where].items()
+    }
+
+
+def samplers_table(record: dict, where: str = "table") -> pd.DataFrame:
+    """Four samplers, two losses, raw and repaired."""
+    names = {"recall": "recall@50", "ndcg": "NDCG@10", "popularity": "popularity of the lists",
+             "coverage": "share of the catalogue"}  # fmt: skip
+    rows = {}
+    for (sampler, loss, kind), found in sampler_rows(record, where).items():
+        rows[sampler, loss, kind] = {
+            names[f]: t_interval([row[f] for row in found]).text(2 if f == "popularity" else 3)
+            for f in names
+        }
+    key = "popularity" if where == "table" else f"{where} popularity"
+    popularity = record["figures"][key]
+    popularity = popularity if isinstance(popularity, list) else [popularity]
+    means = {f: float(np.mean([row[f] for row in popularity])) for f in names}
+    rows["Popularity", "", ""] = {names[f]: f"{means[f]:.3f}" for f in names}
+    table = pd.DataFrame(rows).T
+    table.index.names = ["sampler", "loss", "log q"]
+    return table
+
+
+def sampler_gap(
+    record: dict, a: tuple[str, str, str], b: tuple[str, str, str], figure: str = "recall",
+    where: str = "table",
+) -> Interval:  # fmt: skip
+    """A figure of one row of the table less that of another, paired by seed."""
+    rows = sampler_rows(record, where)
+    return paired_interval(*([row[figure] for row in rows[key]] for key in (a, b)))
+
+
+def samplers_figure(record: dict, where: str = "table") -> Picture:
+    """Recall@50 against the popularity of the lists: an arrow from raw to repaired."""
+    rows = sampler_rows(record, where)
+    mean = lambda key, figure: float(np.mean([row[figure] for row in rows[key]]))
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), sharey=True, sharex=True)
+    told = []
+    for ax, loss in zip(axes, ("bce", "softmax"), strict=True):
+        for sampler, colour in SAMPLER_COLOURS.items():
+            kinds = [k for k in ("raw", "repaired") if (sampler, loss, k) in rows]
+            points = [
+                (mean((sampler, loss, kind), "popularity"), mean((sampler, loss, kind), "recall"))
+                for kind in kinds
+            ]
+            c = PALETTE[colour]
+            ax.plot(*points[0], "o", mfc="white", color=c, ms=7, label=sampler)
+            if len(points) == 2:
+                ax.annotate("", points[1], points[0], arrowprops={"arrowstyle": "->", "color": c})
+                ax.plot(*points[1], "o", color=c, ms=7)
+            told += [
+                f"{sampler}, {loss}, {kind}: recall {y:.3f}, popularity {x:.2f}"
+                for kind, (x, y) in zip(kinds, points, strict=True)
+            ]
+        ax.axvline(1, color="#999999", lw=1, ls="--")
+        ax.set(title={"bce": "binary cross-entropy", "softmax": "sampled softmax"}[loss])
+        ax.set_xlabel("popularity of the lists (1: as what was chosen)", fontsize=9)
+    axes[0].set_ylabel("recall@50")
+    axes[1].legend(fontsize=8, title="full: with log q", title_fontsize=8)
+    return show(figure, alt=f"Recall@50 and popularity of the lists: {'; '.join(told)}")
+
+
+def sweeps_figure(record: dict) -> Picture:
+    """Recall@50 as one knob moves: share of hard negatives, power of popularity, temperature."""
+    sweeps = record["figures"]["sweeps"]
+    panels = {
+        "share of hard negatives": [("hard", "raw", "vermilion")],
+        "power of popularity": [("power", "raw", "sky"), ("power, repaired", "with log q", "blue")],
+        "temperature (cosines)": [("temperature", "", "green")],
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), sharey=True)
+    told = []
+    for ax, (title, lines) in zip(axes, panels.items(), strict=True):
+        for name, label, colour in lines:
+            values = [t_interval([r["recall"] for r in e["found"]]) for e in sweeps[name].values()]
+            x = range(len(values))
+            ax.plot(x, [v.mean for v in values], "o-", ms=4, color=PALETTE[colour], label=label)
+            low, high = [v.low for v in values], [v.high for v in values]
+            ax.fill_between(x, low, high, color=PALETTE[colour], alpha=0.15)
+            ax.set_xticks(x, list(sweeps[name]), fontsize=8)
+            pairs = zip(sweeps[name], values, strict=True)
+            told.append(f"{title} {label}: " + ", ".join(f"{k} {v.mean:.3f}" for k, v in pairs))
+        ax.set_xlabel(title, fontsize=9)
+    axes[1].legend(fontsize=8)
+    axes[0].set_ylabel("recall@50")
+    return show(figure, alt=f"Recall@50. {'; '.join(told)}")
+
+
+def sweep_gap(record: dict, sweep: str, a: str, b: str, figure: str = "recall") -> Interval:
+    """One value of a knob less another, paired by world."""
+    entries = record["figures"]["sweeps"][sweep]
+    return paired_interval(*([row[figure] for row in entries[v]["found"]] for v in (a, b)))
+
+
+def draws_figure(draws: Mapping[str, Tensor], counts: Tensor) -> Picture:
+    """Which items each sampler draws: the share of its draws by how often an item was chosen.
+
+    Args:
+        draws: sampler → item ids.
+        counts: `[N]` how often each item was chosen.
+    """
+    tenth = (counts.double().argsort().argsort() * 10) // len(counts)  # 9: the most popular tenth
+    figure, ax = plt.subplots(figsize=(6.4, 2.8))
+    told = []
+    for i, (name, items) in enumerate(draws.items()):
+        share = torch.bincount(tenth[items.flatten()], minlength=10).double()
+        share = share / share.sum()
+        colour = PALETTE[SAMPLER_COLOURS[name]]
+        ax.bar(np.arange(10) + 0.2 * (i - 1.5), share, 0.2, color=colour, label=name)
+        told.append(f"{name}: {float(share[-1]):.0%} from the most popular tenth")
+    ax.set_xticks(range(10), [str(i + 1) for i in range(10)])
+    ax.set(xlabel="tenths of the catalogue, the most popular on the right", ylabel="share of draws")
+    ax.legend(fontsize=9)
+    return show(figure, alt=f"Which items are drawn. {'; '.join(told)}")
+
+
+# ---------------------------------------------------------------- where it breaks
+
+
+def one_epoch_frames(record: dict) -> Frames:
+    """The widget: validation loss as epochs go by, with a planted field of more or fewer values."""
+    runs = record["figures"]["one_epoch"]
+    levels = sorted((int(k) for k in runs if k != "0"), reverse=True)
+    order = ["0", *map(str, levels)]  # from harmless to worst
+    names = {k: "no such field" if k == "0" else f"{k} rows a value" for k in order}
+    every = [v for k in order for run in runs[k] for v in run["validation"]]
+    images, alts = [], []
+    for key in order:
+        curves = {part: np.array([run[part] for run in runs[key]]) for part in runs[key][0]}
+        figure, ax = plt.subplots(figsize=(6.0, 3.0))
+        epochs = np.arange(1, curves["train"].shape[1] + 1)
+        for (part, values), colour in zip(curves.items(), ("grey", "vermilion"), strict=True):
+            ax.plot(epochs, values.T, color=PALETTE[colour], lw=0.7, alpha=0.4)
+            ax.plot(epochs, values.mean(0), "o-", color=PALETTE[colour], label=part)
+        best = int(curves["validation"].mean(0).argmin()) + 1
+        ax.axvline(best, color="#999999", ls="--", lw=1)
+        ax.set(ylim=(0.05, max(every) * 1.03), xlabel="epoch", ylabel="log-loss", title=names[key])
+        ax.legend(fontsize=9, loc="lower left")
+        images.append(to_png(figure))
+        validation = curves["validation"].mean(0)
+        alts.append(
+            f"{names[key]}: validation best after epoch {best} at {validation.min():.3f}, "
+            f"{validation[-1]:.3f} at the end; training ends at {curves['train'].mean(0)[-1]:.3f}"
+        )
+    return Frames.from_images(
+        images, {"planted field": [names[k] for k in order]}, alts,
+        title="Loss by epoch, with a field that says nothing", start=[len(order) - 1],
+    )  # fmt: skip
+
+
+def best_epochs(record: dict, rows_per_value: int) -> list[int]:
+    """After which epoch validation was best, a world each."""
+    runs = record["figures"]["one_epoch"][str(rows_per_value)]
+    return [int(np.argmin(run["validation"])) + 1 for run in runs]
+
+
+def spike_figure(runs: Mapping[str, dict]) -> Picture:
+    """Training loss, step by step, of runs with and without a planted spike."""
+    figure, ax = plt.subplots(figsize=(6.6, 3.0))
+    told = []
+    for (name, run), colour in zip(
+        runs.items(), ("grey", "vermilion", "orange", "blue"), strict=False
+    ):
+        losses = run["losses"]
+        ax.plot(range(1, len(losses) + 1), losses, color=PALETTE[colour], label=name, lw=1.4)
+        end = (
+            f"breaks down at step {len(losses) + 1}"
+            if run["broke"]
+            else f"ends at {losses[-1]:.2f}"
+        )
+        told.append(f"{name} {end}")
+    ax.set(yscale="log", xlabel="step", ylabel="squared error of hours")
+    ax.legend(fontsize=9)
+    return show(figure, alt=f"Training loss: {'; '.join(told)}")
+
+
+def spike_table(record: dict) -> pd.DataFrame:
+    """RMSE in hours on the test, and how many of the runs broke down."""
+    rows = {}
+    for optimizer, kinds in record["figures"]["spike"].items():
+        rows[optimizer] = {}
+        for kind, runs in kinds.items():
+            errors = [run["rmse"] for run in runs if run["rmse"] is not None]
+            text = t_interval(errors).text() if len(errors) == len(runs) else ""
+            broke = len(runs) - len(errors)
+            rows[optimizer][kind] = text or f"{broke} of {len(runs)} broke down"
+    return pd.DataFrame(rows)
+
+
+def spike_gap(record: dict, optimizer: str, a: str, b: str) -> Interval:
+    """RMSE of one kind of run less that of another, paired by world."""
+    kinds = record["figures"]["spike"][optimizer]
+    return paired_interval(*([run["rmse"] for run in kinds[kind]] for kind in (a, b)))
+
+
+def calibration_figure(readings: Mapping[str, tuple[Tensor, Tensor]]) -> Picture:
+    """True against predicted chances, for each reading.
+
+    Args:
+        readings: name → true chances and predictions `[B]`.
+    """
+    figure, ax = plt.subplots(figsize=(4.2, 3.6))
+    ax.plot([0, 1], [0, 1], color="#999999", lw=1)
+    told = []
+    for (name, (truth, predicted)), colour in zip(
+        readings.items(), ("vermilion", "blue", "green"), strict=False
+    ):
+        curve = calibration_curve(truth, predicted, 12)
+        ax.plot(curve.predicted, curve.observed, "o-", ms=4, color=PALETTE[colour], label=name)
+        told.append(f"{name} {curve.error():.3f}")
+    ax.set(xlabel="predicted chance of a click", ylabel="true chance", xlim=(0, 1), ylim=(0, 1))
+    ax.legend(fontsize=9)
+    return show(figure, alt=f"Calibration; mean distance from the truth: {'; '.join(told)}")
+
+
+def calibration_table(record: dict) -> pd.DataFrame:
+    """Calibration error against the true chances, by how negatives were thinned and what was done
+    about it; and log-loss beside it."""
+    rows = {}
+    for thinning, runs in record["figures"]["calibration"].items():
+        name = "all non-clicks" if thinning == "all" else f"{thinning} non-clicks"
+        kept = float(np.mean([run["kept"]["kept"] for run in runs]))
+        rows[name] = {"kept": f"{kept:.2f}"}
+        for reading in ("raw", "undone", "Platt"):
+            rows[name][f"error, {reading}"] = calibration_error(record, thinning, reading).text()
+        for reading in ("raw", "undone"):
+            losses = [run[reading]["log_loss"] for run in runs]
+            rows[name][f"log-loss, {reading}"] = t_interval(losses).text()
+    return pd.DataFrame(rows).T
+
+
+def calibration_error(record: dict, thinning: str, reading: str) -> Interval:
+    """Over the worlds, against the true chances."""
+    runs = record["figures"]["calibration"][thinning]
+    return t_interval([run[reading]["ece"] for run in runs])
+
+
+def calibration_gap(record: dict, a: str, b: str, figure: str, reading: str) -> Interval:
+    """A figure under one way of thinning less that under another, paired by world."""
+    runs = record["figures"]["calibration"]
+    return paired_interval(*([run[reading][figure] for run in runs[name]] for name in (a, b)))
+
+
+# ---------------------------------------------------------------- the map
+
+
+def film_vectors(task: ladder.Task, trained: Trained) -> Tensor:
+    """`[N, D]` the deep model's film vectors."""
+    table = trained.model.model.vectors
+    ids = torch.arange(task.world.n_films) + 1 + table.offsets[FILM]
+    return table.table(ids).detach()
+
+
+def repairs_explorer(task: ladder.Task, kept: Mapping[str, Trained]) -> EmbeddingExplorer:
+    """The map: film vectors after each repair that trained a model of its own.
+
+    Args:
+        task: of the world looked at.
+        kept: step → what it trained.
+    """
+    steps = [s for s in STEPS if s != "undo the balancing"]  # that is a reading, not a training
+    film = task.world.film
+    shown = torch.bincount(task.world.log.film.long(), minlength=task.world.n_films).tolist()
+    genre = [GENRES[g] for g in film.genre]
+    details = [f"{g}, shown {n:,} times" for g, n in zip(genre, shown, strict=True)]
+    return explorer(
+        [film_vectors(task, kept[step]) for step in steps],
+        [f"{i}: {SHORT[step]}" for i, step in enumerate(steps, start=1)],
+        torch.from_numpy(film.genre),
+        [str(title) for title in task.world.titles],
+        details,
+        {"genre": genre, "times shown": shown},
+        title="The same films after each repair",
+        axis="repair",
+    )

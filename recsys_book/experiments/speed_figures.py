@@ -1,0 +1,138 @@
+"""Figures of chapter 06 on speed, from the record of `python -m recsys_book.reproduce
+discipline_speed`."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from recsys_book.experiments.speed import ADAMS, EPOCHS, RULES, WITHIN
+from recsys_book.plots import PALETTE, Picture, show
+
+#: A colour by what a variant changes.
+COLORS = {
+    "plain": "grey", "1 worker": "sky", "2 workers": "sky", "in memory": "blue",
+    "histories for every batch": "blue", "plain, batch 4,096": "orange", "batch 1,024": "orange",
+    "batch 4,096": "orange", "batch 16,384": "orange", "all together, 1 thread": "vermilion",
+    "all together, 2 threads": "vermilion",
+}  # fmt: skip
+
+
+def race_figure(record: dict) -> Picture:
+    """Bars: every variant's examples per second as a ratio to the plain loop's, and the range over
+    rounds; beside the name, what the variant differs from in one thing.
+
+    Args:
+        record: of `discipline_speed`.
+    """
+    race = record["figures"]["race"]
+    figure, ax = plt.subplots(figsize=(7.4, 0.33 * len(race) + 0.9))
+    top = max(row["high"] for row in race.values() if row["absent"] is None)
+    told, missing = [], []
+    for y, (name, row) in enumerate(race.items()):
+        if row["absent"] is not None:
+            ax.text(0.02 * top, y, f"not run: {row['absent']}", va="center", fontsize=8,
+                    style="italic", color=PALETTE["grey"])  # fmt: skip
+            missing.append(f"{name} ({row['absent']})")
+            continue
+        color = PALETTE[COLORS.get(name, "green")]
+        reach = [[row["ratio"] - row["low"]], [row["high"] - row["ratio"]]]
+        ax.barh(y, row["ratio"], color=color, height=0.65)
+        ax.errorbar(row["ratio"], y, xerr=reach, color=PALETTE["black"], capsize=2, lw=1)
+        ax.text(row["high"] + 0.015 * top, y, f"{row['ratio']:.2f}", va="center", fontsize=8)
+        told.append(f"{name} {row['ratio']:.2f}")
+    label = lambda name, row: name if row["base"] is None else f"{name}  ←  {row['base']}"
+    ax.set_yticks(range(len(race)), [label(*pair) for pair in race.items()], fontsize=8)
+    ax.axvline(1, color=PALETTE["grey"], ls="--", lw=1)
+    ax.set(
+        ylim=(len(race) - 0.4, -0.6), xlim=(0, 1.12 * top), xlabel="examples per second, plain = 1"
+    )
+    ax.grid(axis="y", visible=False)
+    alt = "Examples per second as a ratio to the plain loop: " + ", ".join(told)
+    return show(figure, alt=alt + ("; not run: " + ", ".join(missing) if missing else ""))
+
+
+def batch_figure(record: dict) -> Picture:
+    """Left: what a larger batch costs in validation log-loss after as many epochs, by rule for the
+    rate: mean and range over worlds of the difference to the smallest batch with its tuned rate.
+    Right: seconds, one mark a world, until it is as good within WITHIN, where it ever is.
+
+    Args:
+        record: of `discipline_speed`.
+    """
+    rows = [
+        (seed, int(size), rule, run["looks"][-1]["log_loss"], run["seconds_to_target"])
+        for seed, world in enumerate(record["figures"]["batches"])
+        for size, rules in world.items()
+        if size != "target"
+        for rule, run in rules.items()
+    ]
+    found = pd.DataFrame(rows, columns=["world", "batch", "rule", "log_loss", "seconds"])
+    n_worlds, sizes = found.world.nunique(), sorted(found.batch.unique())
+    smallest = found[(found.batch == sizes[0]) & (found.rule == "tuned")].set_index("world")
+    found["more"] = found.log_loss - found.world.map(smallest.log_loss)  # paired: worlds differ
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.6))
+    colors = ("grey", "blue", "orange", "vermilion")
+    for i, (rule, color, marker) in enumerate(zip(RULES, colors, "oXs^", strict=True)):
+        part = found[found.rule == rule]
+        # Side by side, so that equal figures do not hide each other.
+        beside = lambda batch, i=i: batch * 1.13 ** (i - 1.5)
+        more = part.groupby("batch").more.agg(["mean", "min", "max"])
+        reach = [more["mean"] - more["min"], more["max"] - more["mean"]]
+        style = {"color": PALETTE[color], "marker": marker, "ms": 6}
+        left.errorbar(beside(more.index), more["mean"], reach, capsize=3, label=rule, **style)
+        right.plot(beside(part.batch), part.seconds, ls="", alpha=0.8, **style)
+    for size in sizes:
+        if found[found.batch == size].seconds.isna().all():
+            right.text(size, 0, "never", ha="center", va="bottom", fontsize=9)
+    left.set(ylabel=f"log-loss above batch {sizes[0]:,}, tuned")
+    left.legend(title="learning rate", fontsize=8)
+    right.set(ylabel=f"seconds until within {WITHIN} of it")
+    right.set_ylim(0, 1.1 * found.seconds.max())
+    for ax in (left, right):
+        ax.set(xscale="log", xlabel="examples in a batch", xlim=(sizes[0] / 1.7, sizes[-1] * 1.7))
+        ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
+        ax.minorticks_off()
+    told = []
+    for size in sizes:
+        part = found[found.batch == size]
+        means = ", ".join(f"{rule} {part[part.rule == rule].more.mean():+.4f}" for rule in RULES)
+        tuned = part[part.rule == "tuned"]
+        n, took = tuned.seconds.notna().sum(), tuned.seconds.mean()
+        told.append(f"batch {size:,}: {means}; with the tuned rate as good in {n} of {n_worlds} "
+                    f"worlds" + (f", after {took:.1f} s" if n else ""))  # fmt: skip
+    return show(
+        figure,
+        alt=f"Log-loss after {EPOCHS} epochs above that of batch {sizes[0]:,} with its tuned rate, "
+        f"by rule for the rate, mean of {n_worlds} worlds. " + ". ".join(told),
+    )
+
+
+def tables_figure(record: dict) -> Picture:
+    """Milliseconds a step at batch 256 by the number of rows in the table, one line an optimizer.
+
+    Args:
+        record: of `discipline_speed`.
+    """
+    tables = record["figures"]["tables"]
+    figure, ax = plt.subplots()
+    told = []
+    colors = ("blue", "green", "orange")
+    for (name, color), marker in zip(zip(ADAMS, colors, strict=True), "os^", strict=True):
+        middle = [row[name]["median"] for row in tables]
+        reach = [
+            [row[name]["median"] - row[name]["low"] for row in tables],
+            [row[name]["high"] - row[name]["median"] for row in tables],
+        ]
+        ax.errorbar([row["rows"] for row in tables], middle, reach, marker=marker, capsize=3,
+                    color=PALETTE[color], label=name)  # fmt: skip
+        told.append(f"{name} from {middle[0]:.1f} to {middle[-1]:.1f} ms")
+    ax.set(xscale="log", xlabel="rows in the table", ylabel="milliseconds a step", ylim=(0, None))
+    ax.set_xticks([row["rows"] for row in tables], [f"{row['rows']:,}" for row in tables])
+    ax.minorticks_off()
+    ax.legend()
+    return show(
+        figure,
+        alt=f"Time of a step by rows in the table, from {tables[0]['rows']:,} to "
+        f"{tables[-1]['rows']:,}: " + ", ".join(told),
+    )

@@ -1,0 +1,296 @@
+"""Content as vectors, and what is guessed from it, against scikit-learn, pandas and plain sums."""
+
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import Ridge
+
+from recsys_book.content import (
+    ContentUnavailable,
+    category_means,
+    has_sentence_encoder,
+    hashed_words,
+    one_hots,
+    sentence_vectors,
+    tfidf,
+    vectors_from_content,
+)
+from recsys_book.models.content_factorization import ContentFactorization
+from recsys_book.models.matrix_factorization import MatrixFactorization
+
+TEXTS = ["a dune at noon", "dune and well", "harbour, tide and well", "tide", "unheard words", ""]
+KNOWN = torch.tensor([True, True, True, False, False, False])
+
+
+# ---------------------------------------------------------------- text as vectors
+
+
+def test_tfidf_counts_on_known_texts_alone():
+    ours = tfidf(TEXTS, KNOWN)
+    counts = CountVectorizer().fit(TEXTS[:3])
+    n = counts.transform(TEXTS).toarray()
+    document = (n[:3] > 0).sum(0)
+    weight = n * (np.log((1 + 3) / (1 + document)) + 1)  # scikit-learn's smoothed idf
+    length = np.linalg.norm(weight, axis=1, keepdims=True)
+    assert np.allclose(ours, weight / np.maximum(length, 1e-12), atol=1e-6)
+    assert ours.dtype == torch.float32
+    assert torch.allclose(ours.norm(dim=1), torch.tensor([1.0, 1, 1, 1, 0, 0]))
+    # Other texts of new items change nothing for the rest; by mask or by position is the same.
+    changed = tfidf([*TEXTS[:3], "dune dune", "tide tide tide", "well"], torch.arange(3))
+    assert torch.equal(changed[:3], ours[:3])
+
+
+def test_reduced_tfidf_keeps_angles_when_nothing_is_lost():
+    texts = [f"{a} {b} {c}" for a in "xx yy zz".split() for b in ("uu", "vv") for c in ("ww", "tt")]
+    known = torch.arange(len(texts)) < 10
+    whole, small = tfidf(texts, known), tfidf(texts, known, dim=5)
+    # Seven words, of which every text holds three: four directions and the mean say it all.
+    assert torch.allclose(small @ small.T, whole @ whole.T, atol=1e-5)
+    assert torch.equal(small, tfidf(texts, known, dim=5))
+    assert tfidf(texts, known, dim=2).shape == (12, 2)
+
+
+def test_hashed_words_see_words_and_nothing_else():
+    ours = hashed_words([*TEXTS, "Well and DUNE"], 4_096)
+    assert torch.allclose(ours.norm(dim=1), torch.tensor([1.0, 1, 1, 1, 1, 0, 1]))
+    assert torch.equal(ours[1], ours[6])  # nor the order of the words
+    assert float(ours[1] @ ours[3]) == pytest.approx(0)  # no word in common
+    assert float(ours[1] @ ours[0]) == pytest.approx(1 / 3)  # dune; "a" is no word
+    assert hashed_words(TEXTS, 2).shape == (6, 2)
+
+
+def test_one_hots():
+    ours = one_hots(torch.tensor([0, 2]), torch.tensor([1, 0]))
+    half = 0.5**0.5
+    assert ours.tolist() == [[pytest.approx(v) for v in row] for row in
+                             [[half, 0, 0, 0, half], [0, 0, half, half, 0]]]  # fmt: skip
+
+
+class FakeEncoder:
+    """Stands in for sentence_transformers.SentenceTransformer."""
+
+    def __init__(self, name, local_files_only=False):
+        assert local_files_only, "would go to the network"
+        if name == "nowhere":
+            raise OSError("no such files")
+
+    def encode(self, texts, show_progress_bar=True):
+        return np.array([[3.0 * len(text), 4.0 * len(text)] for text in texts])
+
+
+def test_sentence_vectors_come_from_the_package_where_it_is(monkeypatch):
+    fake = types.ModuleType("sentence_transformers")
+    fake.SentenceTransformer = FakeEncoder
+    fake.__spec__ = types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "sentence_transformers", fake)
+    assert has_sentence_encoder()
+    vectors = sentence_vectors(["one", ""])
+    assert torch.allclose(vectors, torch.tensor([[0.6, 0.8], [0, 0]]))
+    assert vectors.dtype == torch.float32
+    with pytest.raises(ContentUnavailable, match="weights of 'nowhere'"):
+        sentence_vectors(["one"], "nowhere")
+
+
+def test_without_the_package_one_error_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ContentUnavailable, match="pip install sentence-transformers"):
+        sentence_vectors(["one"])
+    monkeypatch.delitem(sys.modules, "sentence_transformers")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert not has_sentence_encoder()
+
+
+def test_bad_texts():
+    with pytest.raises(ValueError, match="fit_on names no text"):
+        tfidf(TEXTS, torch.zeros(6, dtype=torch.bool))
+    with pytest.raises(ValueError, match="fit_on has shape"):
+        tfidf(TEXTS, KNOWN[:3])
+    with pytest.raises(ValueError, match="fit_on contains 6"):
+        tfidf(TEXTS, torch.tensor([6]))
+    with pytest.raises(ValueError, match="dim is 9"):
+        tfidf(TEXTS, KNOWN, dim=9)
+    with pytest.raises(ValueError, match="buckets is 0"):
+        hashed_words(TEXTS, 0)
+
+
+# ---------------------------------------------------------------- guesses
+
+
+@pytest.fixture
+def made():
+    random = np.random.RandomState(0)
+    content = torch.from_numpy(random.standard_normal((60, 7))).float()
+    vectors = content @ torch.from_numpy(random.standard_normal((7, 3))).float() + 5
+    vectors += torch.from_numpy(random.standard_normal((60, 3))).float()
+    known = torch.from_numpy(random.random_sample(60) < 0.7)
+    return content, vectors, known, torch.from_numpy(random.randint(4, size=60))
+
+
+@pytest.mark.parametrize("l2", [0.01, 1.0, 100.0])
+def test_vectors_from_content_are_scikit_learns_ridge(made, l2):
+    content, vectors, known, _ = made
+    ours = vectors_from_content(content, vectors, known, l2)
+    ridge = Ridge(alpha=l2).fit(content[known].double(), vectors[known].double())
+    assert np.allclose(ours[~known], ridge.predict(content[~known].double()), atol=1e-5)
+    assert torch.equal(ours[known], vectors[known]) and ours.dtype == torch.float32
+
+
+def test_unknown_rows_are_not_looked_at(made):
+    content, vectors, known, category = made
+    spoiled = torch.where(known[:, None], vectors, torch.nan)
+    for guess in (
+        lambda v: vectors_from_content(content, v, known, 1.0),
+        lambda v: category_means(category, v, known),
+    ):
+        assert torch.equal(guess(spoiled), guess(vectors))
+
+
+def test_category_means_are_a_groupby(made):
+    _, vectors, known, category = made
+    known = known & (category != 2)
+    ours = category_means(category, vectors, known)
+    frame = pd.DataFrame(vectors.double().numpy())[known.numpy()]
+    means = frame.groupby(category[known].numpy()).mean()
+    means.loc[2] = frame.mean()
+    assert np.allclose(ours[~known], means.loc[category[~known].numpy()], atol=1e-5)
+    assert torch.equal(ours[known], vectors[known])
+
+
+def test_bad_guesses(made):
+    content, vectors, known, category = made
+    with pytest.raises(ValueError, match="known is False everywhere"):
+        category_means(category, vectors, torch.zeros(60, dtype=torch.bool))
+    with pytest.raises(ValueError, match="known has shape"):
+        category_means(category, vectors, known[1:])
+    with pytest.raises(ValueError, match="known has shape .* dtype torch.int64"):
+        category_means(category, vectors, known.long())
+    with pytest.raises(ValueError, match="category has shape"):
+        category_means(category[1:], vectors, known)
+    with pytest.raises(ValueError, match="category contains -1"):
+        category_means(category - 1, vectors, known)
+    with pytest.raises(ValueError, match="content has shape"):
+        vectors_from_content(content[1:], vectors, known, 1.0)
+    with pytest.raises(ValueError, match="content contains NaN"):
+        vectors_from_content(content * torch.nan, vectors, known, 1.0)
+    with pytest.raises(ValueError, match="vectors of known items contains NaN"):
+        vectors_from_content(content, vectors * torch.nan, known, 1.0)
+    with pytest.raises(ValueError, match="l2 is 0"):
+        vectors_from_content(content, vectors, known, 0)
+
+
+# ---------------------------------------------------------------- content and ids in one gradient
+
+
+def filled(id_dropout=0.0):
+    """Every weight something other than 0: 5 users, 7 items, 3 columns of content."""
+    torch.manual_seed(0)
+    model = ContentFactorization(5, torch.randn(7, 3), dim=4, id_dropout=id_dropout)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight)
+    return model
+
+
+def pairs():
+    return torch.arange(5).repeat_interleave(7), torch.arange(7).repeat(5)
+
+
+def test_the_logit_is_the_formula():
+    model = filled()
+    users, items = pairs()
+    expected = []
+    for u, i in zip(users.tolist(), items.tolist(), strict=True):
+        c = model.content[i]
+        q = model.id_vectors.weight[i] + model.content_vectors.weight @ c
+        bias = model.id_bias.weight[i, 0] + model.content_bias.weight[0] @ c
+        expected.append(
+            model.bias + model.user_bias.weight[u, 0] + bias + model.user_vectors.weight[u] @ q
+        )
+    assert torch.allclose(model(users, items), torch.stack(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("id_dropout", [0.0, 0.5, 1.0])
+def test_score_is_forward_in_eval_mode(id_dropout):
+    model = filled(id_dropout).eval()
+    model.set_known(torch.arange(7) != 3)
+    users, items = pairs()
+    assert torch.allclose(model.score(torch.arange(5)).flatten(), model(users, items), atol=1e-5)
+    whole = model.user_vectors.weight @ model.item_vectors().T + model.item_biases()
+    whole = whole + model.bias + model.user_bias.weight
+    assert torch.allclose(whole, model.score(torch.arange(5)), atol=1e-5)
+
+
+def test_without_content_it_is_matrix_factorization():
+    model, plain = filled(), MatrixFactorization(5, 7, 4)
+    model.content.zero_()
+    for ours, theirs in (
+        (plain.user_vectors, model.user_vectors), (plain.item_vectors, model.id_vectors),
+        (plain.user_bias, model.user_bias), (plain.item_bias, model.id_bias),
+    ):  # fmt: skip
+        ours.weight.data.copy_(theirs.weight)
+    plain.bias.data.copy_(model.bias)
+    assert torch.allclose(plain(*pairs()), model(*pairs()), atol=1e-6)
+
+
+def changed_ids(model, rows):
+    model.id_vectors.weight.data[rows] += 1
+    model.id_bias.weight.data[rows] += 1
+
+
+def test_unknown_items_go_by_content_alone():
+    model = filled()
+    model.set_known(torch.arange(7) != 3)
+    before, vectors = model.score(torch.arange(5)), model.item_vectors()
+    changed_ids(model, [3])
+    assert torch.equal(model.score(torch.arange(5)), before)
+    assert torch.allclose(vectors[3], model.content_vectors.weight @ model.content[3], atol=1e-6)
+    changed_ids(model, [2])
+    after = model.score(torch.arange(5))
+    assert torch.equal(after[:, 3], before[:, 3]) and not torch.equal(after[:, 2], before[:, 2])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_with_id_dropout_1_the_ids_have_no_say(training):
+    model = filled(1.0).train(training)
+    before, score = model(*pairs()), model.score(torch.arange(5))
+    changed_ids(model, slice(None))
+    assert torch.equal(model(*pairs()), before)
+    assert torch.equal(model.score(torch.arange(5)), score)
+    model(*pairs()).sum().backward()
+    assert not model.id_vectors.weight.grad.any() and model.content_vectors.weight.grad.any()
+
+
+def test_ids_are_dropped_example_by_example_and_only_in_training():
+    model = filled(0.3)
+    users, items = torch.zeros(20_000, dtype=torch.int64), torch.full((20_000,), 2)
+    torch.manual_seed(1)
+    values = model(users, items).detach()
+    whole, alone = model.eval()(users[:1], items[:1]), None
+    model.set_known(torch.zeros(7, dtype=torch.bool))
+    alone = model(users[:1], items[:1])
+    dropped = (values - alone).abs() < 1e-5
+    assert (dropped | ((values - whole).abs() < 1e-5)).all()
+    assert float(dropped.double().mean()) == pytest.approx(0.3, abs=0.015)
+    assert torch.equal(filled(0.3).eval()(*pairs()), filled(0.0)(*pairs()))
+
+
+def test_bad_models():
+    content = torch.ones(3, 2)
+    for arguments, message in (
+        ((0, content), "n_users is 0"), ((2, content, 0), "dim is 0"),
+        ((2, content, 4, 1.5), "id_dropout is 1.5"), ((2, content, 4, float("nan")), "id_dropout"),
+        ((2, content[0]), "content has shape"), ((2, content * torch.nan), "content contains NaN"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            ContentFactorization(*arguments)
+    model = ContentFactorization(2, content)
+    with pytest.raises(ValueError, match="items contains 3"):
+        model(torch.tensor([0]), torch.tensor([3]))
+    with pytest.raises(ValueError, match="users contains 2"):
+        model.score(torch.tensor([2]))
+    with pytest.raises(ValueError, match="known has shape"):
+        model.set_known(torch.ones(2, dtype=torch.bool))

@@ -30,7 +30,8 @@ def test_every_claim_of_every_executed_chapter_has_its_row(open_page):
     page, heard = open_page(PAGE)
     records = [record for path in CHAPTERS for record in executed(path)]
     assert len(records) >= 3 * len(CHAPTERS)
-    n = lambda record: "" if record["n"] is None else str(record["n"])
+    over = lambda r: "" if r["over"] == "seeds" else f" {r['over']}"  # users are named
+    n = lambda r: "" if r["n"] is None else f"{r['n']:,}{over(r)}"
     rows = page.locator(f"{ROWS}:has(a[href*='chapters/'])").evaluate_all(CELLS)
     assert [row[:4] for row in rows] == [
         [r["claim"], figure_text(r), interval_text(r), n(r)] for r in records
@@ -47,12 +48,13 @@ def test_every_row_leads_to_its_claim_and_says_what_it_says(open_page):
     links = page.locator(f"{ROWS} a").evaluate_all("links => links.map(link => link.href)")
     told = {}
     for address in dict.fromkeys(link.split("#")[0] for link in links):
-        assert page.goto(address).status == 200
+        assert page.goto(address, wait_until="domcontentloaded").status == 200
         found = page.locator(".claim[id]").evaluate_all("c => c.map(d => [d.id, d.textContent])")
         told |= {f"{address}#{mark}": text for mark, text in found}
     assert set(told) == set(links) and len(told) == len(links)
     for (sentence, figure, interval, n, _), link in zip(rows, links, strict=True):
-        bounds = f" (95 % interval {interval}, {n} seeds)" if interval else ""
+        repeats = n if " " in n else f"{n} seeds"
+        bounds = f" (95 % interval {interval}, {repeats})" if interval else ""
         assert told[link] == f"✓ {sentence}: {figure}{bounds}"
 
 
@@ -61,7 +63,7 @@ def test_a_link_shows_which_claim_is_meant(open_page):
     link = page.locator(f"{ROWS} a").last
     mark = link.get_attribute("href").split("#")[1]
     link.click()
-    page.wait_for_url("**/chapters/**")
+    page.wait_for_url("**/chapters/**", wait_until="domcontentloaded")
     assert page.locator(".claim:target").get_attribute("id") == mark
     assert page.locator(".claim:target").is_visible()
 

@@ -171,6 +171,7 @@ def test_the_table_has_a_row_for_each_claim_under_its_chapter():
             "1 · How",
             "",
         ),
+        findings.Finding(record("three", n=1_500, over="users"), "chapters/01.html", "1 · How", ""),
     ]
     table = Table(findings.render(rows, "../"))
     assert table.rows[1:] == [
@@ -178,6 +179,7 @@ def test_the_table_has_a_row_for_each_claim_under_its_chapter():
         (anchor("A < B & C"), ["A < B & C", "0.100", "0.050 to 0.150", "3", "Runs"]),
         (None, ["1 · How"]),
         (anchor("two"), ["two", "−2.0", "", "", ""]),
+        (anchor("three"), ["three", "0.100", "0.050 to 0.150", "1,500 users", ""]),
     ]
     assert f"../chapters/00.html#{anchor('A < B & C')}" in table.links
     assert "#from-01" in table.links and "../_static/findings.json" in table.links
@@ -241,6 +243,28 @@ class Book:
             page, mark = row["address"].split("#")
             assert f'id="{mark}"' in (self.made / page).read_text(encoding="utf-8")
         return {row["claim"]: (row["value"], row["chapter"], row["section"]) for row in rows}
+
+
+@pytest.mark.timeout(120)
+def test_a_page_can_call_a_claim_by_its_sentence_and_no_other(tmp_path):
+    book = Book(tmp_path)
+    for name, sentence in (("00", "first"), ("01", "second")):
+        book.chapter(name, record(sentence))
+    call = "# Page\n\n```{finding}\nsecond\n```\n"
+    (book.root / "page.md").write_text(call)
+    book.build()
+    text = (book.made / "page.html").read_text(encoding="utf-8")
+    assert "second: 0.100 (0.050 to 0.150)" in text
+    assert f'chapters/01.html#{anchor("second")}">Chapter 01</a>' in text
+
+    # The figure moves in the chapter, and on the page that calls it, though nobody touched that.
+    book.chapter("01", record("second", 0.2))
+    book.build()
+    assert "second: 0.200" in (book.made / "page.html").read_text(encoding="utf-8")
+
+    (book.root / "page.md").write_text(call.replace("second", "third"))
+    with pytest.raises(findings.FindingsError, match="page: nobody claims “third”"):
+        book.build()
 
 
 @pytest.mark.timeout(120)

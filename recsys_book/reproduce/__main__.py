@@ -12,6 +12,7 @@ from recsys_book.reproduce import (
     ladder_films,
     ncf,
     ncf_simulated,
+    one_epoch,
     own_log,
     samplers,
     wide_deep,
@@ -24,7 +25,7 @@ from recsys_book.reproduce import (
 
 MODULES = (
     additive, cold_start, discipline, discipline_speed, embeddings, ladder, ladder_films, ncf,
-    ncf_simulated, own_log, samplers, wide_deep, wide_deep_simulated, xor, youtube,
+    ncf_simulated, one_epoch, own_log, samplers, wide_deep, wide_deep_simulated, xor, youtube,
     youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}

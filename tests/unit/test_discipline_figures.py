@@ -12,7 +12,7 @@ from recsys_book.experiments import discipline_figures as figures
 from recsys_book.experiments import ladder
 from recsys_book.experiments import repairs as lab
 from recsys_book.experiments.repairs import FOUND, STEPS
-from recsys_book.reproduce import discipline, samplers
+from recsys_book.reproduce import discipline, one_epoch, samplers
 
 
 class NoCells:
@@ -26,7 +26,7 @@ class NoCells:
 
 
 def test_every_piece_of_a_plan_has_what_it_needs_and_can_be_called():
-    for module in (discipline, samplers):
+    for module in (discipline, one_epoch, samplers):
         plan = module.plan()
         work = module.Work(None)
         for (name, *arguments), needs in plan.items():

@@ -107,7 +107,7 @@ def story_figure(stories: Sequence[Mapping]) -> Picture:
     ax.set_xticks([-4, -2, -1, -0.5, 0, 0.25, 0.5], ["−4", "−2", "−1", "−.5", "0", ".25", ".5"])
     ax.set_yticks(range(len(STEPS)), [SHORT[step] for step in reversed(STEPS)])
     ax.axvline(0, color="#666666", lw=1)
-    ax.set_xlabel("share of the learnable: 0 a click rate for each film, 1 the oracle")
+    ax.set_xlabel("share of the learnable (0: click rates, 1: oracle)")
     return show(figure, alt=f"Share of the learnable, from the top: {'; '.join(reversed(told))}")
 
 
@@ -372,47 +372,53 @@ def true_chance(world: World, users: Tensor, items: Tensor) -> float:
 # ---------------------------------------------------------------- where it breaks
 
 
-def one_epoch_frames(record: dict) -> Frames:
-    """The widget: validation loss as epochs go by, with a planted field of more or fewer values."""
-    runs = record["figures"]["one_epoch"]
-    levels = sorted((int(k) for k in runs if k != "0"), reverse=True)
+def one_epoch_frames(runs: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> Frames:
+    """The widget: loss as epochs go by, with a planted field of more or fewer values.
+
+    Args:
+        runs: what is said of the weight decay → rows a value, "0" for no such field → curves of
+            `repairs.epoch_curves`, a world each.
+    """
+    levels = sorted((int(k) for k in next(iter(runs.values())) if k != "0"), reverse=True)
     order = ["0", *map(str, levels)]  # from harmless to worst
     names = {k: "no such field" if k == "0" else f"{k} rows a value" for k in order}
-    every = [v for k in order for run in runs[k] for v in run["validation"]]
+    every = [v for some in runs.values() for k in order for r in some[k] for v in r["validation"]]
     images, alts = [], []
-    for key in order:
-        curves = {part: np.array([run[part] for run in runs[key]]) for part in runs[key][0]}
-        figure, ax = plt.subplots(figsize=(6.0, 3.0))
-        epochs = np.arange(1, curves["train"].shape[1] + 1)
-        for (part, values), colour in zip(curves.items(), ("grey", "vermilion"), strict=True):
-            ax.plot(epochs, values.T, color=PALETTE[colour], lw=0.7, alpha=0.4)
-            ax.plot(epochs, values.mean(0), "o-", color=PALETTE[colour], label=part)
-        best = int(curves["validation"].mean(0).argmin()) + 1
-        ax.axvline(best, color="#999999", ls="--", lw=1)
-        ax.set(ylim=(0.05, max(every) * 1.03), xlabel="epoch", ylabel="log-loss", title=names[key])
-        ax.legend(fontsize=9, loc="lower left")
-        images.append(to_png(figure))
-        validation = curves["validation"].mean(0)
-        alts.append(
-            f"{names[key]}: validation best after epoch {best} at {validation.min():.3f}, "
-            f"{validation[-1]:.3f} at the end; training ends at {curves['train'].mean(0)[-1]:.3f}"
-        )
+    for decay, some in runs.items():
+        for key in order:
+            curves = {part: np.array([run[part] for run in some[key]]) for part in some[key][0]}
+            figure, ax = plt.subplots(figsize=(6.0, 3.0))
+            epochs = np.arange(1, curves["train"].shape[1] + 1)
+            for (part, values), colour in zip(curves.items(), ("grey", "vermilion"), strict=True):
+                ax.plot(epochs, values.T, color=PALETTE[colour], lw=0.7, alpha=0.4)
+                ax.plot(epochs, values.mean(0), "o-", color=PALETTE[colour], label=part)
+            validation = curves["validation"].mean(0)
+            best = int(validation.argmin()) + 1
+            ax.axvline(best, color="#999999", ls="--", lw=1)
+            ax.set(ylim=(0.0, max(every) * 1.03), xlabel="epoch", ylabel="log-loss")
+            ax.set_title(f"{names[key]}, weight decay {decay}", fontsize=10)
+            ax.legend(fontsize=9, loc="lower left")
+            images.append(to_png(figure))
+            alts.append(
+                f"{names[key]}, weight decay {decay}: validation best after epoch {best} at "
+                f"{validation.min():.3f}, {validation[-1]:.3f} at the end; training ends at "
+                f"{curves['train'].mean(0)[-1]:.3f}"
+            )
     return Frames.from_images(
-        images, {"planted field": [names[k] for k in order]}, alts,
-        title="Loss by epoch, with a field that says nothing", start=[len(order) - 1],
+        images, {"weight decay": list(runs), "planted field": [names[k] for k in order]}, alts,
+        title="Loss by epoch, with a field that says nothing", start=[0, len(order) - 1],
     )  # fmt: skip
 
 
-def best_epochs(record: dict, rows_per_value: int) -> list[int]:
-    """After which epoch validation was best, a world each."""
-    runs = record["figures"]["one_epoch"][str(rows_per_value)]
-    return [int(np.argmin(run["validation"])) + 1 for run in runs]
+def best_epochs(runs: Mapping[str, Sequence[Mapping]], rows_per_value: int) -> list[int]:
+    """After which epoch validation was best, a world each; 0 rows: without the field."""
+    return [int(np.argmin(run["validation"])) + 1 for run in runs[str(rows_per_value)]]
 
 
-def planted_harm(record: dict, rows_per_value: int) -> Interval:
+def planted_harm(runs: Mapping[str, Sequence[Mapping]], rows_per_value: int) -> Interval:
     """Validation log-loss after the last epoch less that of the best one, over the worlds."""
-    runs = record["figures"]["one_epoch"][str(rows_per_value)]
-    return t_interval([run["validation"][-1] - min(run["validation"]) for run in runs])
+    some = runs[str(rows_per_value)]
+    return t_interval([run["validation"][-1] - min(run["validation"]) for run in some])
 
 
 def spike_figure(runs: Mapping[str, dict]) -> Picture:
@@ -427,7 +433,7 @@ def spike_figure(runs: Mapping[str, dict]) -> Picture:
         end = (
             f"breaks down at step {len(losses) + 1}"
             if run["broke"]
-            else f"ends at {losses[-1]:.2f}"
+            else f"ends at {losses[-1]:.3g}"
         )
         told.append(f"{name} {end}")
     ax.set(yscale="log", xlabel="step", ylabel="squared error of hours")
@@ -435,16 +441,20 @@ def spike_figure(runs: Mapping[str, dict]) -> Picture:
     return show(figure, alt=f"Training loss: {'; '.join(told)}")
 
 
+LOST = 100.0  # hours; an error above it is no model
+
+
 def spike_table(record: dict) -> pd.DataFrame:
-    """RMSE in hours on the test, and how many of the runs broke down."""
+    """RMSE in hours on the test, or how many of the runs diverged: broke down, or ended with an
+    error of more than LOST hours."""
     rows = {}
     for optimizer, kinds in record["figures"]["spike"].items():
         rows[optimizer] = {}
         for kind, runs in kinds.items():
-            errors = [run["rmse"] for run in runs if run["rmse"] is not None]
-            text = t_interval(errors).text() if len(errors) == len(runs) else ""
-            broke = len(runs) - len(errors)
-            rows[optimizer][kind] = text or f"{broke} of {len(runs)} broke down"
+            kept = [run["rmse"] for run in runs if run["rmse"] is not None and run["rmse"] < LOST]
+            lost = len(runs) - len(kept)
+            text = f"{lost} of {len(runs)} diverged" if lost else t_interval(kept).text()
+            rows[optimizer][kind] = text
     return pd.DataFrame(rows)
 
 

@@ -93,7 +93,11 @@ def record():
     spike = {
         "SGD with momentum": {
             "no spike": [{"losses": [1.0], "broke": None, "rmse": 0.5 + w / 100} for w in range(3)],
-            "spike": [{"losses": [1.0], "broke": "loss is inf", "rmse": None} for _ in range(3)],
+            "spike": [
+                {"losses": [1.0], "broke": "loss is inf", "rmse": None},
+                {"losses": [1.0], "broke": None, "rmse": 1e9},
+                {"losses": [1.0], "broke": None, "rmse": 1e5},
+            ],
             "spike, clipped at 1": [
                 {"losses": [1.0], "broke": None, "rmse": 0.6 + w / 100} for w in range(3)
             ],
@@ -128,8 +132,10 @@ def test_gaps_by_hand(record):
     assert figures.fault_gap(record, names[3]).mean == pytest.approx(-3 / 50)
     assert figures.curve_gap(record, "dropout", "0.1", "0").mean == pytest.approx(0.2)
     assert figures.optimizer_gap(record, "SGD", "Adam").mean == pytest.approx(-0.2)
-    assert figures.best_epochs(record, 0) == [2] * 3
-    assert figures.planted_harm(record, 5).mean == pytest.approx(0.42 + 0.25 - 0.45)
+    assert figures.best_epochs(record["figures"]["one_epoch"], 0) == [2] * 3
+    assert figures.planted_harm(record["figures"]["one_epoch"], 5).mean == pytest.approx(
+        0.42 + 0.25 - 0.45
+    )
     gap = figures.spike_gap(record, "SGD with momentum", "spike, clipped at 1", "no spike")
     assert gap.mean == pytest.approx(0.1)
     assert figures.calibration_error(record, "1:4", "undone").mean == pytest.approx(0.02)
@@ -146,10 +152,11 @@ def test_pictures_tell_what_they_show(record):
     assert "dropout 0.81" in alts[1].replace("0.80", "0.81")
     assert all(name in alts[2] for name in discipline.FAULTS if name != "as it is")
     assert "0.1 0.31 (" in alts[3]
-    frames = figures.one_epoch_frames(record)
-    assert len(frames.alts) == 3 and frames.alts[0].startswith("no such field")
+    runs = record["figures"]["one_epoch"]
+    frames = figures.one_epoch_frames({"none": runs, "some": runs})
+    assert len(frames.alts) == 6 and frames.alts[0].startswith("no such field, weight decay none")
     table = figures.spike_table(record)
-    assert table.loc["spike", "SGD with momentum"] == "3 of 3 broke down"
+    assert table.loc["spike", "SGD with momentum"] == "3 of 3 diverged"
     assert list(figures.optimizers_table(record).index) == ["Adam", "SGD"]
     assert figures.calibration_table(record).loc["1:4 non-clicks", "kept"] == "0.50"
     assert list(figures.story_table(stories).index) == list(STEPS)

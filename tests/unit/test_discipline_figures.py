@@ -212,7 +212,7 @@ def test_the_widget_and_the_map_of_a_story():
     ids[:, ladder.FILM] = torch.arange(80) + 1
     torch.testing.assert_close(vectors, table(ids)[:, ladder.FILM].detach())
     widget = figures.repairs_explorer(task, kept)
-    assert widget.axis["name"] == "repair" and len(widget.axis["labels"]) == len(STEPS) - 1
+    assert widget.axis["name"] == "repair" and len(widget.axis["labels"]) == 4
 
 
 def test_true_chances_of_draws():

@@ -1,5 +1,6 @@
 """The leaderboard: every policy is its model, keeps to the rules, and the record is whole."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -491,3 +492,42 @@ def test_other_runs_take_no_policy(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command.main()
     assert "xor takes no --policy" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- the record and the page
+
+
+def test_the_record_is_whole():
+    record = read_record("leaderboard")
+    entries, n = record["figures"]["entries"], len(run.SEEDS)
+    assert record["seeds"] == list(run.SEEDS) and record["figures"]["days"] == run.DAYS
+    assert list(entries) == list(lab.CHAPTERS)
+    assert record["pieces"]["n"] == n * len(entries)
+    for name, rows in entries.items():
+        assert len(rows) == n, name
+        for row in rows:
+            assert row["clicks"] > 0 and row["hours"] > 0 and row["commit"] != "unknown"
+    # What the settings' records hold now is what the entries were trained with.
+    assert record["figures"]["settings"] == run.chosen_settings()
+
+
+def test_the_pages_entry_runs(world, tmp_path, monkeypatch):
+    code = re.search(r"```python\n# my_module\.py\n(.*?)```", PAGE.read_text(), re.S)[1]
+    (tmp_path / "leaderboard_entry.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    policy = run.load_maker("leaderboard_entry:make_policy")(world, 0)
+    assert lab.outcome(world, world.run_online(policy, 2))["clicks"] > 0
+    # By hand: the first user's films by the click rate of the user's age group.
+    asked = []
+    world.run_online(lambda request: asked.append(request) or policy(request), 1)
+    request, log = asked[0], world.log
+    user = int(request.users[0])
+    mates = torch.from_numpy(world.age == world.age[user])[log.user.long()]
+    rates = []
+    for film in range(world.n_films):
+        rows = mates & (log.film == film)
+        rates.append((int(log.clicked[rows].sum()) + 1) / (int(rows.sum()) + 10))
+    expected = top_list(request[:1], torch.tensor([rates], dtype=torch.float64))
+    found = policy(request)[:1]
+    rate = lambda films: [rates[f] for f in films[0].tolist()]
+    assert rate(found) == pytest.approx(rate(expected))

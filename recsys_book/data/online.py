@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_ids, check_positive
+from recsys_book.checks import check_finite, check_ids, check_k, check_positive
 from recsys_book.data.simulate import (
     _TYPES,
     DAY,
@@ -29,6 +29,7 @@ class Request:
     Attributes:
         users: `[B]` ids.
         day: `[B]`, counted on from the first day of the log.
+        time: `[B]` seconds since the start of the log.
         device, daypart: `[B]`, see `recsys_book.data.world`.
         history: `[B, L]` films watched, most recent first, padded with n_films.
         in_session: `[B]` how many of them were watched in this session.
@@ -39,12 +40,21 @@ class Request:
 
     users: Tensor
     day: Tensor
+    time: Tensor
     device: Tensor
     daypart: Tensor
     history: Tensor
     in_session: Tensor
     released: Tensor
     belief: Tensor
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __getitem__(self, rows: Tensor | slice) -> Request:
+        """The same for some of the users."""
+        parts = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "released"}
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,33 @@ def run_online(
     return Online(Log(**whole, n_users=world.n_users, n_films=world.n_films), days)
 
 
+def top_list(request: Request, scores: Tensor, k: int = SLATE) -> Tensor:
+    """The films with the highest scores, of those that are out and not watched.
+
+    Where fewer than k are left, films that were watched stand behind them.
+
+    Args:
+        request: for whom.
+        scores: `[B, N]`, finite.
+        k: how many; a list has 10 at most.
+
+    Returns:
+        `[B, k]` ids, best first.
+
+    Raises:
+        ValueError: scores of another shape, or not finite; k out of range.
+    """
+    wanted = (len(request), len(request.released))
+    if tuple(scores.shape) != wanted:
+        raise ValueError(f"scores has shape {tuple(scores.shape)}; it must be {list(wanted)}")
+    check_finite("scores", scores)
+    check_k(k, scores.shape[1])
+    lowest = torch.finfo(scores.dtype).min
+    spare = scores.new_zeros(len(scores), 1)  # histories are padded with n_films
+    scores = torch.cat([scores, spare], dim=1).scatter(1, request.history, lowest)[:, :-1]
+    return scores.masked_fill(~request.released, -torch.inf).topk(k, dim=1).indices
+
+
 def oracle_policy(world: World, aim: str = "click") -> Policy:
     """The best list in one glance: films by their true chance of a click, or by expected watch.
 
@@ -182,6 +219,7 @@ def _ask(world: World, policy: Policy, sitting: Sitting) -> tuple[np.ndarray, np
     request = Request(
         users=tensor(sitting.users),
         day=tensor(day),
+        time=tensor(sitting.time),
         device=tensor(sitting.device),
         daypart=tensor(sitting.daypart),
         history=tensor(np.where(place >= 0, recent, world.n_films)),

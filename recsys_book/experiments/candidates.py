@@ -548,7 +548,7 @@ def run_variant(
         epochs: at most.
         patience: see `fit`.
     """
-    make, recipe = _made(task, variant, setting, seed)
+    make, recipe = made_of(task, variant, setting, seed)
     recipe = replace(recipe, epochs=epochs)
     per_user = 20 if variant == "at most 20 a user" else None
     run = choose_and_test if test else choose
@@ -558,10 +558,10 @@ def run_variant(
 
 def run_random_split(task: Task, setting: dict, seed: int, epochs: int) -> dict:
     """Full softmax under a drawn setting, see `random_split`."""
-    return random_split(task, *_made(task, "full softmax", setting, seed), seed, epochs)
+    return random_split(task, *made_of(task, "full softmax", setting, seed), seed, epochs)
 
 
-def _made(task: Task, variant: str, setting: dict, seed: int) -> tuple[Callable, Recipe]:
+def made_of(task: Task, variant: str, setting: dict, seed: int) -> tuple[Callable, Recipe]:
     """How to make a variant's model, and its recipe."""
     dim, start = setting["dim"], setting["init_std"]
     recipe = Recipe(

@@ -11,7 +11,7 @@ pair can know nothing of such a pair, and whatever a model says of it, it must h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_book.checks import NotFinite
-from recsys_book.data.online import Policy, Request
+from recsys_book.data.online import Policy, Request, top_list
 from recsys_book.data.simulate import Log
 from recsys_book.data.world import SLATE, Context, World
 from recsys_book.experiments import ladder
 from recsys_book.experiments.ladder import FILM, GENRE, INIT, SESSION
-from recsys_book.layers import Bags
+from recsys_book.layers import Bags, FieldEmbedding
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, log_loss
 from recsys_book.models.dnn import DNN
@@ -513,20 +513,33 @@ class Scorer:
 
     def _deep(self, examples: Impressions) -> Tensor:
         model = self.deep
-        layers = list(model.mlp.layers if isinstance(model, DNN) else model.tower.layers)
-        layers += [] if isinstance(model, DNN) else [model.out]
-        vectors = model.vectors
-        looked_up = vectors(examples.ids, examples.bags())  # [R, F + bags, D]
-        n_fields, dim = len(FIELDS), looked_up.shape[2]
-        weight = layers[0].weight.view(len(layers[0].weight), -1, dim)  # [H, F + bags, D]
-        of_request = [*OF_REQUEST, *range(n_fields, looked_up.shape[1])]
-        request = looked_up[:, of_request].flatten(1) @ weight[:, of_request].flatten(1).T  # [R, H]
-        film = vectors.table(self.films + vectors.offsets[list(OF_FILM)])  # [N, 4, D]
-        film = film.flatten(1) @ weight[:, list(OF_FILM)].flatten(1).T + layers[0].bias  # [N, H]
-        hidden = request[:, None] + film  # [R, N, H]
-        for layer in layers[1:]:
-            hidden = layer(hidden)
-        return hidden.squeeze(-1)
+        mlp = [*model.mlp.layers] if isinstance(model, DNN) else [*model.tower.layers, model.out]
+        looked_up = model.vectors(examples.ids, examples.bags())  # [R, F + bags, D]
+        return deep_logits(model.vectors, mlp, looked_up, self.films)
+
+
+def deep_logits(
+    vectors: FieldEmbedding, layers: Sequence[nn.Module], looked_up: Tensor, films: Tensor
+) -> Tensor:
+    """`[R, N]`: an MLP over field embeddings, for every request with every film.
+
+    Args:
+        vectors: the field embeddings.
+        layers: of the MLP, in order; the first is linear, the last gives the logit.
+        looked_up: `[R, F + bags, D]` vectors of the requests; what stands at the film's fields is
+            not looked at.
+        films: `[N, 4]` ids of the films, in the order of OF_FILM.
+    """
+    first, *others = layers
+    weight = first.weight.view(len(first.weight), -1, looked_up.shape[2])  # [H, F + bags, D]
+    of_request = [f for f in range(looked_up.shape[1]) if f not in OF_FILM]
+    request = looked_up[:, of_request].flatten(1) @ weight[:, of_request].flatten(1).T  # [R, H]
+    film = vectors.table(films + vectors.offsets[list(OF_FILM)])  # [N, 4, D]
+    film = film.flatten(1) @ weight[:, list(OF_FILM)].flatten(1).T + first.bias  # [N, H]
+    hidden = request[:, None] + film  # [R, N, H]
+    for layer in others:
+        hidden = layer(hidden)
+    return hidden.squeeze(-1)
 
 
 def policy_of(task: Task, model: nn.Module) -> Policy:
@@ -534,19 +547,8 @@ def policy_of(task: Task, model: nn.Module) -> Policy:
     scorer = Scorer(task, model)
 
     def policy(request: Request) -> Tensor:
-        lists = []
-        for some in torch.arange(len(request.users)).split(128):
-            part = Request(**{
-                f.name: value if f.name == "released" else value[some]
-                for f in fields(Request) for value in [getattr(request, f.name)]
-            })  # fmt: skip
-            score = scorer(scorer.impressions(part))
-            score = torch.cat([score, score.new_zeros(len(some), 1)], dim=1)  # a place for padding
-            score = score.scatter(1, part.history, -torch.inf)[:, :-1]
-            lists.append(
-                score.masked_fill(~request.released, -torch.inf).topk(SLATE, dim=1).indices
-            )
-        return torch.cat(lists)
+        parts = [request[rows] for rows in torch.arange(len(request)).split(128)]
+        return torch.cat([top_list(part, scorer(scorer.impressions(part))) for part in parts])
 
     return policy
 

@@ -10,6 +10,7 @@ from recsys_book.reproduce import (
     embeddings,
     ladder,
     ladder_films,
+    leaderboard,
     ncf,
     ncf_simulated,
     one_epoch,
@@ -24,9 +25,9 @@ from recsys_book.reproduce import (
 )
 
 MODULES = (
-    additive, cold_start, discipline, discipline_speed, embeddings, ladder, ladder_films, ncf,
-    ncf_simulated, one_epoch, own_log, samplers, wide_deep, wide_deep_simulated, xor, youtube,
-    youtube_serving, youtube_simulated,
+    additive, cold_start, discipline, discipline_speed, embeddings, ladder, ladder_films,
+    leaderboard, ncf, ncf_simulated, one_epoch, own_log, samplers, wide_deep, wide_deep_simulated,
+    xor, youtube, youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 
@@ -37,8 +38,15 @@ def main() -> None:
     )
     parser.add_argument("name", choices=sorted(RUNS), help="which run")
     parser.add_argument("--quick", action="store_true", help="a first look, where a run has one")
+    parser.add_argument(
+        "--policy", metavar="MODULE:FUNCTION", help="an entry of your own, where a run takes one"
+    )
     arguments = parser.parse_args()
     run = RUNS[arguments.name]
+    if arguments.policy is not None:
+        if not hasattr(run, "enter"):
+            parser.error(f"{arguments.name} takes no --policy")
+        return run.enter(arguments.policy)
     if not arguments.quick:
         return run.main()
     if not hasattr(run, "quick"):

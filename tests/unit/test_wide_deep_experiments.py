@@ -165,7 +165,8 @@ def test_requests_are_encoded_as_the_log_is(world, task, trained):
     from recsys_book.data.online import Request
 
     request = Request(
-        users=log.user[rows].long(), day=log.day[rows], device=log.device[rows].long(),
+        users=log.user[rows].long(), day=log.day[rows], time=log.time[rows].long(),
+        device=log.device[rows].long(),
         daypart=log.daypart[rows].long(), history=histories[rows], in_session=in_session[rows],
         released=torch.ones(world.n_films, dtype=torch.bool), belief=torch.zeros(len(rows), 6),
     )  # fmt: skip

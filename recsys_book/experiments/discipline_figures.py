@@ -138,7 +138,7 @@ def story_frames(task: ladder.Task, kept: Mapping[str, Trained], stories: Sequen
         axes[1].set(xlim=(min(means) * 1.3, 1.0), ylim=(len(STEPS) - 0.5, -0.5))
         axes[1].set_yticks(range(len(STEPS)), [SHORT[s] for s in STEPS], fontsize=8)
         axes[1].axvline(0, color="#666666", lw=1)
-        axes[1].set_xlabel("share of the learnable, mean of the worlds", fontsize=9)
+        axes[1].set_xlabel("share of the learnable (mean)", fontsize=9)
         images.append(to_png(figure))
         alts.append(
             f"{step}: share of the learnable {means[i]:.2f}; where it predicts "

@@ -405,7 +405,9 @@ def one_epoch_frames(runs: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> Fra
                 f"{curves['train'].mean(0)[-1]:.3f}"
             )
     return Frames.from_images(
-        images, {"weight decay": list(runs), "planted field": [names[k] for k in order]}, alts,
+        images,
+        {"weight decay": list(runs), "rows a value (0: no field)": [int(k) for k in order]},
+        alts,
         title="Loss by epoch, with a field that says nothing", start=[0, len(order) - 1],
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def test_a_link_shows_which_claim_is_meant(open_page):
     link = page.locator(f"{ROWS} a").last
     mark = link.get_attribute("href").split("#")[1]
     link.click()
-    page.wait_for_url("**/chapters/**", wait_until="domcontentloaded")
+    page.wait_for_url(f"**#{mark}", wait_until="domcontentloaded")
     assert page.locator(".claim:target").get_attribute("id") == mark
     assert page.locator(".claim:target").is_visible()
 

@@ -497,9 +497,6 @@ def test_other_runs_take_no_policy(monkeypatch, capsys):
 # ---------------------------------------------------------------- the record and the page
 
 
-@pytest.mark.skipif(
-    not (results_folder() / "leaderboard.json").is_file(), reason="the record is not made yet"
-)
 def test_the_record_is_whole():
     record = read_record("leaderboard")
     entries, n = record["figures"]["entries"], len(run.SEEDS)

@@ -466,26 +466,6 @@ def spike_gap(record: dict, optimizer: str, a: str, b: str) -> Interval:
     return paired_interval(*([run["rmse"] for run in kinds[kind]] for kind in (a, b)))
 
 
-def calibration_figure(readings: Mapping[str, tuple[Tensor, Tensor]]) -> Picture:
-    """True against predicted chances, for each reading.
-
-    Args:
-        readings: name → true chances and predictions `[B]`.
-    """
-    figure, ax = plt.subplots(figsize=(4.2, 3.6))
-    ax.plot([0, 1], [0, 1], color="#999999", lw=1)
-    told = []
-    for (name, (truth, predicted)), colour in zip(
-        readings.items(), ("vermilion", "blue", "green"), strict=False
-    ):
-        curve = calibration_curve(truth, predicted, 12)
-        ax.plot(curve.predicted, curve.observed, "o-", ms=4, color=PALETTE[colour], label=name)
-        told.append(f"{name} {curve.error():.3f}")
-    ax.set(xlabel="predicted chance of a click", ylabel="true chance", xlim=(0, 1), ylim=(0, 1))
-    ax.legend(fontsize=9)
-    return show(figure, alt=f"Calibration; mean distance from the truth: {'; '.join(told)}")
-
-
 def calibration_table(record: dict) -> pd.DataFrame:
     """Calibration error against the true chances, by how negatives were thinned and what was done
     about it; and log-loss beside it."""

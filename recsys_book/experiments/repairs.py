@@ -47,7 +47,7 @@ class Recipe:
         shuffled: batches are drawn from all rows; otherwise they are cut in the order of the log.
         epochs: how many.
         lr: learning rate, the highest one.
-        schedule: "constant", "decay" (times .6 after every epoch), or "warm-up and cosine".
+        schedule: "constant", "cosine", or "warm-up and cosine".
         weight_decay: L2 in Adam's gradient.
         decays_biases: biases too.
         dropout: of the hidden layers.
@@ -192,13 +192,11 @@ def train(
     model = new_model(task.cardinalities, recipe.dropout, seed)
     optimizer = make_optimizer(model, recipe)
     n_steps = math.ceil(len(rows) / recipe.batch_size) * recipe.epochs
-    by_epoch, by_step = [], []
+    by_step = []
     if recipe.schedule == "warm-up and cosine":
         by_step = [warmup_cosine(optimizer, max(round(WARM_UP * n_steps), 1), n_steps)]
     elif recipe.schedule == "cosine":
         by_step = [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)]
-    elif recipe.schedule == "decay":
-        by_epoch = [torch.optim.lr_scheduler.ExponentialLR(optimizer, ladder.DECAY)]
     elif recipe.schedule != "constant":
         raise ValueError(f"schedule is {recipe.schedule!r}; there is no such schedule")
 
@@ -214,7 +212,6 @@ def train(
         batches,
         lambda model, batch: bce(model(batch[0]), batch[0].label),
         optimizer,
-        schedules=by_epoch,
         step_schedules=by_step,
         validate=None if validate is None else lambda model: validate(model, kept),
         max_epochs=recipe.epochs,
@@ -507,15 +504,4 @@ def calibration_of(
     }
     return {name: referee.judge(logit) for name, logit in readings.items()} | {
         "kept": {"kept": trained.kept, "slope": slope, "intercept": intercept}
-    }
-
-
-def readings_of(task: Task, trained: Trained) -> dict[str, tuple[Tensor, Tensor]]:
-    """For a picture: true chances and predicted ones `[B]` of the test, raw and undone."""
-    test = (task.day >= task.test_from).nonzero().squeeze(1)
-    chance = task.world.log.click_probability[test].double()
-    raw = ladder.logits(trained.model, task.examples[test])
-    return {
-        "raw": (chance, raw.sigmoid()),
-        "undone": (chance, recalibrate(raw, trained.kept).sigmoid()),
     }

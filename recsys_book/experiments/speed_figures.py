@@ -3,9 +3,12 @@ discipline_speed`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from recsys_book.claims import Interval, t_interval
 from recsys_book.experiments.speed import ADAMS, EPOCHS, RULES, WITHIN
 from recsys_book.plots import PALETTE, Picture, show
 
@@ -16,6 +19,45 @@ COLORS = {
     "batch 4,096": "orange", "batch 16,384": "orange", "all together, 1 thread": "vermilion",
     "all together, 2 threads": "vermilion",
 }  # fmt: skip
+
+
+#: What chapter 06 says of a line, by its name: in words that stand alone.
+SAYS = {
+    "1 worker": "one worker process over none",
+    "in memory": "batches cut from tensors over a Dataset of single examples",
+    "histories for every batch": "histories worked out for every batch over once and for all",
+    "batch 4,096": "batches of 4,096 over 256",
+}
+
+
+def times_base(record: dict, name: str) -> tuple[Interval, list[float]]:
+    """Examples per second of a variant as a multiple of its base's: interval over rounds, and the
+    multiple in each round.
+
+    Args:
+        record: of `discipline_speed`.
+        name: of a variant that ran and is not the plain loop.
+    """
+    race = record["figures"]["race"]
+    mine, base = race[name]["rates"], race[race[name]["base"]]["rates"]
+    ratios = [a / b for a, b in zip(mine, base, strict=True)]
+    return replace(t_interval(ratios), over="rounds"), ratios
+
+
+def batch_cost(record: dict, size: int, rule: str = "tuned") -> Interval:
+    """Log-loss after all epochs above that of the smallest batch with its tuned rate, over worlds.
+
+    Args:
+        record: of `discipline_speed`.
+        size: examples in a batch.
+        rule: one of `speed.RULES`, by which the learning rate follows the batch.
+    """
+    worlds = record["figures"]["batches"]
+    smallest = min(int(key) for key in worlds[0] if key != "target")
+    end = lambda world, batch, how: world[str(batch)][how]["looks"][-1]["log_loss"]
+    return replace(
+        t_interval([end(w, size, rule) - end(w, smallest, "tuned") for w in worlds]), over="worlds"
+    )
 
 
 def race_figure(record: dict) -> Picture:

@@ -265,3 +265,24 @@ def test_figures(record):
     alt = figures.batch_figure(record).alt
     assert "after 2 epochs" in alt and "tuned +0.0000" in alt and "mean of 2 worlds" in alt
     assert "SparseAdam" in figures.tables_figure(record).alt
+
+
+def test_multiples_and_costs_by_hand():
+    race = {
+        "plain": {"base": None, "rates": [10.0, 20.0]},
+        "in memory": {"base": "plain", "rates": [20.0, 60.0]},
+        "compiled": {"base": "in memory", "rates": [10.0, 90.0]},
+    }
+    run = lambda end: {"looks": [{"log_loss": 9.0}, {"log_loss": end}]}
+    worlds = [
+        {"256": {"tuned": run(a)}, "4096": {"tuned": run(b), "same": run(c)}, "target": a}
+        for a, b, c in ((0.40, 0.41, 0.45), (0.42, 0.45, 0.49))
+    ]
+    record = {"figures": {"race": race, "batches": worlds}}
+    interval, ratios = figures.times_base(record, "in memory")
+    assert ratios == [2, 3] and (interval.mean, interval.n, interval.over) == (2.5, 2, "rounds")
+    assert figures.times_base(record, "compiled")[1] == [0.5, 1.5]
+    assert figures.batch_cost(record, 4096).mean == pytest.approx(0.02)
+    cost = figures.batch_cost(record, 4096, "same")
+    assert cost.mean == pytest.approx(0.06) and cost.over == "worlds"
+    assert figures.batch_cost(record, 256).mean == 0

@@ -8,7 +8,7 @@ NBVAL := RECSYS_BOOK_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-la
 	--nbval-cell-timeout 120 --dist loadfile -n 2 --timeout 600 chapters
 BOOK := $(BIN)/python book/tools/build.py
 
-.PHONY: book test unit notebooks pages serve jupyter lint format clean links
+.PHONY: book test unit notebooks pages serve exercises jupyter lint format clean links
 
 book: $(STAMP)  ## build the book into _build/html
 	$(BOOK)
@@ -28,19 +28,22 @@ pages: $(STAMP)  # built without the reader's data, as the published book is
 serve: book  ## look at the book on http://127.0.0.1:8000
 	$(BIN)/python book/tools/serve.py
 
+exercises: $(STAMP)  ## make the students' copies from the instructor's notebooks
+	$(BIN)/python book/tools/exercises.py
+
 jupyter: $(STAMP)  ## open the chapters in Jupyter
 	$(BIN)/jupyter lab chapters
 
 lint: $(STAMP)  ## style of code and notebooks, clean notebooks, valid workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --keep-count --verify chapters/*.ipynb
+	$(BIN)/nbstripout --keep-count --verify chapters/*.ipynb book/exercises/*/*/*.ipynb
 	$(BIN)/python book/tools/lint_workflows.py
 
 format: $(STAMP)  ## put code and notebooks in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout --keep-count chapters/*.ipynb
+	$(BIN)/nbstripout --keep-count chapters/*.ipynb book/exercises/source/*/*.ipynb
 
 links: $(STAMP)  ## check the links to other sites (needs the network)
 	$(BOOK) --builder linkcheck

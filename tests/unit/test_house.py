@@ -23,6 +23,7 @@ LEVELS = {
     "embeddings": 2, "content": 2, "optim": 2, "models": 3, "losses": 3, "sampling": 3,
     "bandits": 3, "train": 4, "evaluate": 4, "serving": 4, "claims": 5, "plots": 5, "widgets": 6,
     "experiments": 7, "diagrams": 7, "notebook": 7, "reproduce": 8, "try_your_own": 9,
+    "check": 9,
 }  # fmt: skip
 
 
@@ -142,7 +143,10 @@ def test_the_cache_key_follows_the_package_and_not_the_prose(tmp_path, monkeypat
     monkeypatch.delenv("RECSYS_BOOK_DATA", raising=False)
     before = build.cache_key()
     (tmp_path / "book/page.md").write_text("two")
+    (tmp_path / "recsys_book/check").mkdir()
+    (tmp_path / "recsys_book/check/core.py").write_text("no chapter imports this")
     assert build.cache_key() == before
+    assert not any("recsys_book.check" in path.read_text(encoding="utf-8") for path in NOTEBOOKS)
     for name in ("recsys_book/model.py", "constraints.txt"):
         (tmp_path / name).write_text("two")
         assert build.cache_key() != before

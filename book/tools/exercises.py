@@ -1,0 +1,106 @@
+"""Make the students' copies of the exercises from the instructor's, with nbgrader.
+
+    python book/tools/exercises.py            write book/exercises/release
+    python book/tools/exercises.py --check    say which copies are out of step, and fail if any is
+
+nbgrader clears solutions and hidden tests and writes the metadata that its autograder reads. It
+works in a folder of its own here, so that no gradebook of a running course is touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EXERCISES = ROOT / "book" / "exercises"
+
+
+def assignments(course: Path = EXERCISES) -> list[str]:
+    """Names of the assignments, in order."""
+    return sorted(path.name for path in (course / "source").iterdir() if path.is_dir())
+
+
+def nbgrader(course: Path, *arguments: str) -> str:
+    """Run an nbgrader command in a course's folder; what it said.
+
+    Raises:
+        RuntimeError: it failed; the message ends with what it said last.
+    """
+    # nbgrader calls alembic, and a kernel calls python: both those of this environment.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=course,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-3000:]
+        raise RuntimeError(f"nbgrader {' '.join(arguments)} failed:\n{said}")
+    return done.stdout + done.stderr
+
+
+def start_course(folder: Path) -> Path:
+    """A copy of the course's configuration and sources, with nothing else in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(EXERCISES / "nbgrader_config.py", folder)
+    shutil.copytree(EXERCISES / "source", folder / "source", dirs_exist_ok=True)
+    for stray in folder.rglob(".ipynb_checkpoints"):
+        shutil.rmtree(stray)
+    return folder
+
+
+def student_copies(only: list[str] | None = None) -> dict[str, str]:
+    """Path below release/ → the notebook's text, for all assignments or some of them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        course = start_course(Path(scratch))
+        for name in only or assignments():
+            nbgrader(course, "generate_assignment", name)
+        made = sorted((course / "release").rglob("*.ipynb"))
+        return {
+            str(path.relative_to(course / "release")): path.read_text(encoding="utf-8").rstrip()
+            + "\n"
+            for path in made
+        }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if out of step")
+    arguments = parser.parse_args()
+    release = EXERCISES / "release"
+    copies, wrong = student_copies(), []
+    there = (
+        {str(p.relative_to(release)) for p in release.rglob("*.ipynb")}
+        if release.exists()
+        else set()
+    )
+    for name in sorted(there - set(copies)):
+        wrong.append(name)
+        if not arguments.check:
+            (release / name).unlink()
+    for name, text in copies.items():
+        path = release / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        wrong.append(name)
+        if not arguments.check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if not arguments.check:
+        print(f"{len(copies)} students' copies in {release}, {len(wrong)} of them written anew")
+        return 0
+    for name in wrong:
+        print(f"out of step with its source: release/{name} (make exercises)", file=sys.stderr)
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Feedback on the exercises: `check("2.3", masked_mean)`.
+
+It prints that an answer holds, or stops with the likeliest misconception by name and a hint. The
+same text stands in Jupyter, in Colab and in a graded copy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from recsys_book.check.core import COMMON_HINTS, Exercise, Finding, NotYet, report
+
+__all__ = ["COMMON_HINTS", "Exercise", "Finding", "NotYet", "check", "exercise", "exercises"]
+
+N_CHAPTERS = 7
+
+
+def exercises(chapter: int) -> dict[str, Exercise]:
+    """The exercises of a chapter by number ("2.1", "2.2", …).
+
+    Raises:
+        ValueError: no such chapter.
+    """
+    if chapter not in range(N_CHAPTERS):
+        raise ValueError(f"chapter is {chapter!r}; it must be 0 to {N_CHAPTERS - 1}")
+    return import_module(f"recsys_book.check.chapter_{chapter:02d}").EXERCISES
+
+
+def exercise(number: str) -> Exercise:
+    """The exercise with a number such as "2.3".
+
+    Raises:
+        ValueError: no such exercise; the message lists those of the chapter.
+    """
+    head = str(number).split(".")[0]
+    if not head.isdigit() or int(head) >= N_CHAPTERS:
+        raise ValueError(f"number is {number!r}; it must be chapter.exercise, such as '2.3'")
+    known = exercises(int(head))
+    if number not in known:
+        raise ValueError(f"number is {number!r}; chapter {head} has {', '.join(known)}")
+    return known[number]
+
+
+def check(number: str, answer: Any, *, seed: int | None = None) -> None:
+    """Print that an answer holds, or stop with what is likeliest wrong with it.
+
+    Args:
+        number: of the exercise, such as "2.3".
+        answer: what the exercise asks for: a function, a number, a word, …
+        seed: draws other cases than the small ones that are looked at without it. A grader uses
+            one that students do not know.
+
+    Raises:
+        NotYet: the answer does not hold. Its text names the misconception and gives a hint.
+        ValueError: no exercise of that number.
+    """
+    one = exercise(number)
+    found = one.verdict(answer, seed)
+    text = report(number, one, found)
+    if found is not None:
+        raise NotYet(text, found.name)
+    print(text)

@@ -30,7 +30,7 @@ def cache_key() -> str:
 
     digest = hashlib.sha256()
     sources = [ROOT / "constraints.txt", ROOT / "requirements.txt"]
-    # No chapter imports the checks of the exercises, so an exercise may change and nothing runs anew.
+    # No chapter imports the checks of the exercises: one may change and nothing runs anew.
     checks = ROOT / "recsys_book" / "check"
     sources += [p for p in sorted((ROOT / "recsys_book").rglob("*.py")) if checks not in p.parents]
     sources += sorted((ROOT / "recsys_book").rglob("*.js")) + sorted(

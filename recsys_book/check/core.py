@@ -90,7 +90,8 @@ class Exercise:
                 "Call it by hand on a small case and read the last line.",
             )
         if found is not None and found.name is not None and found.hint is None:
-            found = Finding(found.seen, found.name, self.hints[found.name])
+            known = {**COMMON_HINTS, **self.hints}
+            found = Finding(found.seen, found.name, known[found.name])
         return found
 
 

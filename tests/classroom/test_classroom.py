@@ -1,0 +1,164 @@
+"""The exercises in nbgrader's own hands: handed out, handed in, graded, given back."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from planted import PLANTED
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+
+from exercises import EXERCISES, assignments, nbgrader, start_course  # noqa: E402
+
+SECONDS = 15  # of processor time that an instructor's notebook may take
+
+
+def notebook_name(assignment):
+    return f"exercises_{assignment.removeprefix('chapter_')}.ipynb"
+
+
+def source_of(assignment):
+    return EXERCISES / "source" / assignment / notebook_name(assignment)
+
+
+def graded_cells(path):
+    """grade_id → (points, whether a person has to read it)."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    marked = [c["metadata"]["nbgrader"] for c in cells if "nbgrader" in c["metadata"]]
+    return {m["grade_id"]: (m["points"], m["solution"]) for m in marked if m["grade"]}
+
+
+def with_answer(text, number, code):
+    """A notebook's text with another answer to one exercise."""
+    notebook = json.loads(text)
+    wanted = f"answer-{number.replace('.', '-')}"
+    (cell,) = [
+        c for c in notebook["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == wanted
+    ]
+    cell["source"] = code.strip().splitlines(keepends=True)
+    return json.dumps(notebook)
+
+
+@pytest.fixture(scope="module", params=assignments())
+def course(request, tmp_path_factory):
+    """A course with one assignment: released, handed in three times, autograded."""
+    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    start_course(folder)
+    nbgrader(folder, "generate_assignment", name)
+    handed_out = folder / "release" / name / notebook_name(name)
+    solved = source_of(name).read_text(encoding="utf-8")
+    planted = PLANTED[name]
+    for student, text in {
+        "solved": solved,
+        "untouched": handed_out.read_text(encoding="utf-8"),
+        "planted": with_answer(solved, planted.number, planted.code),
+    }.items():
+        path = folder / "submitted" / student / name / notebook_name(name)
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+    nbgrader(folder, "autograde", name)
+    nbgrader(folder, "generate_feedback", name)
+    return folder, name
+
+
+def grades(course, student):
+    """grade_id → (points given by the machine, points there are, whether a person must read it)."""
+    from nbgrader.api import Gradebook
+
+    folder, name = course
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}", "deep_recommenders") as book:
+        notebook = book.find_submission_notebook(
+            notebook_name(name).removesuffix(".ipynb"), name, student
+        )
+        return {
+            g.name: (g.auto_score, g.max_score, bool(g.needs_manual_grade)) for g in notebook.grades
+        }
+
+
+def test_the_release_is_the_committed_one(course):
+    folder, name = course
+    made = (folder / "release" / name / notebook_name(name)).read_text(encoding="utf-8")
+    kept = EXERCISES / "release" / name / notebook_name(name)
+    assert kept.exists(), f"{kept} is missing: make exercises"
+    assert json.loads(made) == json.loads(kept.read_text()), "out of step: make exercises"
+
+
+def test_the_instructors_solution_gets_full_marks(course):
+    found, cells = grades(course, "solved"), graded_cells(source_of(course[1]))
+    assert set(found) == set(cells) and sum(points for points, _ in cells.values()) > 0
+    for grade_id, (points, by_hand) in cells.items():
+        given, most, waits = found[grade_id]
+        assert most == points
+        assert (given is None and waits) if by_hand else given == points, grade_id
+    give_by_hand(course, "solved")
+    assert total(course, "solved") == sum(points for points, _ in cells.values())
+
+
+def give_by_hand(course, student):
+    """What a teacher does in the form grader: all points for the written answers."""
+    from nbgrader.api import Gradebook
+
+    folder, name = course
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}", "deep_recommenders") as book:
+        stem = notebook_name(name).removesuffix(".ipynb")
+        for grade in book.find_submission_notebook(stem, name, student).grades:
+            if grade.needs_manual_grade:
+                grade.manual_score = grade.max_score
+        book.db.commit()
+
+
+def total(course, student):
+    from nbgrader.api import Gradebook
+
+    folder, name = course
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}", "deep_recommenders") as book:
+        return book.find_submission(name, student).score
+
+
+def test_an_untouched_copy_gets_nothing_and_waits_for_nobody(course):
+    found = grades(course, "untouched")
+    assert all(given == 0 and not waits for given, _, waits in found.values()), found
+    assert total(course, "untouched") == 0
+
+
+def test_a_planted_misconception_costs_its_points_and_is_named(course):
+    folder, name = course
+    planted, found = PLANTED[name], grades(course, "planted")
+    lost = {
+        grade_id
+        for grade_id, (given, most, _) in found.items()
+        if given is not None and given < most
+    }
+    assert lost == {f"check-{planted.number.replace('.', '-')}"}
+    assert 0 < total(course, "planted") < total(course, "solved")
+    page = (folder / "feedback" / "planted" / name / notebook_name(name)).with_suffix(".html")
+    said = " ".join(re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8")).split())
+    from recsys_book.check import exercise
+
+    assert f"Likeliest: {planted.name}." in said
+    hint = exercise(planted.number).hints[planted.name]
+    assert " ".join(hint.split()) in said.replace("&#39;", "'").replace("&quot;", '"').replace(
+        "&gt;", ">"
+    ).replace("&lt;", "<").replace("&amp;", "&")
+
+
+@pytest.mark.parametrize("name", assignments())
+def test_the_instructors_notebook_runs_under_nbval_in_time(name, tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env",
+            "--nbval-cell-timeout", "120", "-p", "no:cacheprovider", "-q", str(source_of(name)),
+        ],
+        cwd=ROOT, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stdout[-3000:]
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{name}: {took:.1f} s of processor time")
+    assert took < SECONDS

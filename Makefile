@@ -8,18 +8,21 @@ NBVAL := RECSYS_BOOK_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-la
 	--nbval-cell-timeout 120 --dist loadfile -n 2 --timeout 600 chapters
 BOOK := $(BIN)/python book/tools/build.py
 
-.PHONY: book test unit notebooks pages serve exercises jupyter lint format clean links
+.PHONY: book test unit notebooks classroom pages serve exercises jupyter lint format clean links
 
 book: $(STAMP)  ## build the book into _build/html
 	$(BOOK)
 
-test: $(STAMP) unit notebooks pages  ## unit tests, notebooks under nbval, pages in a browser
+test: $(STAMP) unit notebooks classroom pages  ## unit tests, notebooks, nbgrader, pages in a browser
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests/unit -n 2
 
 notebooks: $(STAMP)
 	$(NBVAL)
+
+classroom: $(STAMP)  ## the exercises, handed out and graded by nbgrader
+	RECSYS_BOOK_THREADS=1 $(BIN)/python -m pytest tests/classroom -n 2 --dist loadgroup
 
 pages: $(STAMP)  # built without the reader's data, as the published book is
 	env -u RECSYS_BOOK_DATA $(BOOK)

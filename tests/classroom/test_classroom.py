@@ -58,9 +58,10 @@ def course(request, tmp_path_factory):
         "untouched": handed_out.read_text(encoding="utf-8"),
         "planted": with_answer(solved, planted.number, planted.code),
     }.items():
-        path = folder / "submitted" / student / name / notebook_name(name)
-        path.parent.mkdir(parents=True)
+        path = folder / "downloaded" / name / "archive" / f"{student}_{notebook_name(name)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    nbgrader(folder, "zip_collect", name)
     nbgrader(folder, "autograde", name)
     nbgrader(folder, "generate_feedback", name)
     return folder, name
@@ -162,3 +163,15 @@ def test_the_instructors_notebook_runs_under_nbval_in_time(name, tmp_path):
     took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"{name}: {took:.1f} s of processor time")
     assert took < SECONDS
+
+
+def test_names_of_files_handed_in():
+    text = (EXERCISES / "nbgrader_config.py").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r'r"(\.\*/.+)"', text)
+    for name, student in {
+        "ada_exercises_02.ipynb": "ada",
+        "ada_lovelace_exercises_02.ipynb": "ada_lovelace",
+        "Ada Lovelace_1234_assignsubmission_file_exercises_02.ipynb": "Ada Lovelace",
+    }.items():
+        found = re.match(pattern, f"/somewhere/extracted/{name}").groupdict()
+        assert found == {"student_id": student, "file_id": "exercises_02"}

@@ -1,6 +1,6 @@
 """Make the students' copies of the exercises from the instructor's, with nbgrader.
 
-    python book/tools/exercises.py            write book/exercises/release
+    python book/tools/exercises.py            write book/exercises/release, and the chapters' lists
     python book/tools/exercises.py --check    say which copies are out of step, and fail if any is
 
 nbgrader clears solutions and hidden tests and writes the metadata that its autograder reads. It
@@ -10,7 +10,9 @@ works in a folder of its own here, so that no gradebook of a running course is t
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,35 +73,62 @@ def student_copies(only: list[str] | None = None) -> dict[str, str]:
         }
 
 
+FOLD = re.compile(r"<details><summary><b>Exercises</b>.*?\n</details>(?=\n\n<details>)", re.S)
+
+
+def chapters_with_lists(root: Path = ROOT) -> dict[Path, str]:
+    """Chapter's notebook → its text with the folded list of exercises as it should be.
+
+    Raises:
+        RuntimeError: a chapter whose last text cell has no such fold.
+    """
+    from classroom import fold, read_assignments
+
+    texts = {}
+    for one in read_assignments(root):
+        path = root / "chapters" / f"{one.chapter}.ipynb"
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cell = notebook["cells"][-1]
+        text = "".join(cell["source"])
+        if len(FOLD.findall(text)) != 1:
+            raise RuntimeError(f"{path.name}: the last cell has no fold “Exercises”")
+        text = FOLD.sub(lambda _, one=one: fold(one), text)
+        cell["source"] = text.splitlines(keepends=True)
+        texts[path] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    return texts
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail if out of step")
     arguments = parser.parse_args()
     release = EXERCISES / "release"
-    copies, wrong = student_copies(), []
-    there = (
-        {str(p.relative_to(release)) for p in release.rglob("*.ipynb")}
-        if release.exists()
-        else set()
-    )
-    for name in sorted(there - set(copies)):
-        wrong.append(name)
-        if not arguments.check:
-            (release / name).unlink()
-    for name, text in copies.items():
-        path = release / name
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        wrong.append(name)
-        if not arguments.check:
+    wanted = {release / name: text for name, text in student_copies().items()}
+    left = [p for p in sorted(release.rglob("*.ipynb")) if p not in wanted]
+    if not arguments.check:
+        _write(wanted)
+        for path in left:
+            path.unlink()
+    wanted |= chapters_with_lists()  # reads the students' copies
+    wrong = left + [p for p, text in wanted.items() if not _is(p, text)]
+    if not arguments.check:
+        _write(wanted)
+        print(f"{len(wanted)} notebooks are in step: students' copies in {release}, and chapters")
+        return 0
+    for path in wrong:
+        print(f"out of step: {path.relative_to(ROOT)} (make exercises)", file=sys.stderr)
+    return bool(wrong)
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def _write(texts: dict[Path, str]) -> None:
+    for path, text in texts.items():
+        if not _is(path, text):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    if not arguments.check:
-        print(f"{len(copies)} students' copies in {release}, {len(wrong)} of them written anew")
-        return 0
-    for name in wrong:
-        print(f"out of step with its source: release/{name} (make exercises)", file=sys.stderr)
-    return bool(wrong)
 
 
 if __name__ == "__main__":

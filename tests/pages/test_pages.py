@@ -15,6 +15,8 @@ PAGES = [
     "book/findings.html",
     "book/simulated-service.html",
     "book/your-own-log.html",
+    "book/exercises.html",
+    "book/for-teachers.html",
     "book/papers.html",
     "book/bibliography.html",
     *sorted(f"chapters/{p.stem}.html" for p in (ROOT / "chapters").glob("*.ipynb")),
@@ -91,7 +93,7 @@ def test_play_moves_the_picture_and_alt_text_follows(open_page, path):
         page.wait_for_timeout(450)  # a step at once, one more, and none of them at the end yet
         assert widget.evaluate(PICTURE) != picture and widget.evaluate(told) != alt
         button.click()
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(400)  # the last step may still be on its way to the screen
         stopped = widget.evaluate(PICTURE)
         page.wait_for_timeout(600)
         assert widget.evaluate(PICTURE) == stopped
@@ -126,7 +128,9 @@ def test_axe_finds_nothing_serious(open_page, path, theme):
     page, _ = open_page(path, theme)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     page.add_script_tag(path=str(AXE))
-    found = page.evaluate("axe.run(document).then(r => r.violations)")
+    # In the dark only colours differ: the other rules have spoken.
+    rules = "{}" if theme == "light" else "{runOnly: ['color-contrast']}"
+    found = page.evaluate(f"axe.run(document, {rules}).then(r => r.violations)")
     serious = [
         (v["id"], v["impact"], [n["html"][:150] for n in v["nodes"]][:4])
         for v in found

@@ -103,3 +103,68 @@ def test_every_exercise_knows_at_least_two_misconceptions(number):
         for name, hint in exercise.hints.items():
             assert len(hint.split()) >= 6, (one, name)
             assert not name.endswith(".")
+
+
+# ---------------------------------------------------------------- the list on the book's pages
+
+
+@pytest.fixture
+def small_house(tmp_path):
+    """A book of one chapter and its exercises."""
+    notebook = lambda *cells: json.dumps(
+        {"cells": [{"cell_type": "markdown", "metadata": {}, "source": c} for c in cells]}
+    )
+    copies = tmp_path / "book/exercises/release/chapter_04"
+    copies.mkdir(parents=True)
+    (copies / "exercises_04.ipynb").write_text(
+        notebook("# x\n\n| 4.1 | One (warm-up) | 10 | 2 |\n| 4.2 | Two | 70 | 5 |\n")
+    )
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters/04_two_stages.ipynb").write_text(
+        notebook(
+            "# 4 · Two stages\n\n| **Time** | 45 minutes to read, a minute to run |",
+            "<details open><summary><b>Check yourself</b></summary>\n\n</details>\n\n"
+            "<details><summary><b>Exercises</b> (old)</summary>\n\n<details>\n\nhint\n\n</details>"
+            "\n\nmore\n\n</details>\n\n<details><summary><b>Further reading</b></summary>\n\nx",
+        )
+    )
+    return tmp_path
+
+
+def test_the_list_is_read_from_the_notebooks(small_house):
+    from classroom import as_list, as_table, read_assignments
+
+    (one,) = read_assignments(small_house)
+    assert (one.title, one.reading, one.minutes, one.points) == ("4 · Two stages", 45, 80, 7)
+    text = as_list([one])
+    assert "- 4.1 One (warm-up, 10 minutes)\n- 4.2 Two (70 minutes)" in text
+    assert "{download}`Download <exercises/release/chapter_04/exercises_04.ipynb>`" in text
+    table = as_table([one, one]).splitlines()
+    assert table[2] == "| [4 · Two stages](../chapters/04_two_stages) | 45 | 2 | 80 | 7 |"
+    assert table[-1] == "| **Together** | 90 | 4 | 160 | 14 |"
+
+
+def test_a_chapters_fold_is_written_anew_and_nothing_else(small_house):
+    from exercises import chapters_with_lists
+
+    ((path, text),) = chapters_with_lists(small_house).items()
+    old, new = (json.loads(t)["cells"] for t in (path.read_text(), text))
+    assert new[0] == old[0]
+    last = "".join(new[1]["source"])
+    assert "hint" not in last and "more" not in last and last.count("<b>Exercises</b>") == 1
+    assert "(two, about 80 minutes)" in last and "- 4.2 Two (70 minutes)" in last
+    assert "(../book/exercises/release/chapter_04/exercises_04.ipynb)" in last
+    assert last.startswith("<details open><summary><b>Check yourself</b></summary>")
+    assert last.endswith("<details><summary><b>Further reading</b></summary>\n\nx")
+
+
+def test_a_list_that_cannot_be_made_says_why(small_house):
+    from classroom import ExercisesError, read_assignments
+
+    copy = small_house / "book/exercises/release/chapter_04/exercises_04.ipynb"
+    copy.write_text(copy.read_text().replace("4.", "x."))
+    with pytest.raises(ExercisesError, match="no table of exercises"):
+        read_assignments(small_house)
+    copy.unlink()
+    with pytest.raises(ExercisesError, match=r"04_two_stages.ipynb has no exercises.*is missing"):
+        read_assignments(small_house)

@@ -69,8 +69,10 @@ def test_by_keyboard_alone(open_page, path):
         answer, right = block.locator("details").nth(i), answers[i][1]
         assert answer.locator("p").first.is_visible()
         assert answer.locator("p").first.inner_text()[0] == "✗✓"[right]
-        assert answer.locator(".quiz-mark").inner_text() == ("✓ right" if right else "✗ wrong")
-        assert ("is right" if right else "is wrong") in status.inner_text()
+        word = "right" if right else "wrong"
+        assert answer.get_attribute("class") == f"quiz-{word}"
+        assert answer.locator(".quiz-mark").inner_text() == f"{'✗✓'[right]} {word}"
+        assert f"is {word}" in status.inner_text()
 
     # Every right answer is opened; of two questions whose A is wrong, A before it.
     firsts = [i for i in range(len(answers)) if i == 0 or answers[i][0] > answers[i - 1][0]]

@@ -47,6 +47,10 @@ def main() -> None:
     (TARGET / "mathjax").mkdir()
     shutil.copy(mathjax / "tex-mml-chtml.js", TARGET / "mathjax")
     shutil.copytree(mathjax / "output" / "chtml", TARGET / "mathjax" / "output" / "chtml")
+    reveal = modules / "reveal.js" / "dist"
+    (TARGET / "reveal").mkdir()
+    for file in ("reveal.css", "reveal.js", "plugin/notes.js"):
+        shutil.copy(reveal / file, TARGET / "reveal")
     for file in distribution("anywidget").files:
         if file.name == "index.js" and "nbextension" in file.parts:
             shutil.copy(file.locate(), TARGET / "anywidget.js")

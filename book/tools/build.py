@@ -1,4 +1,5 @@
-"""Build the book: fetch scripts, draw the art, execute the notebooks, render, and only then swap.
+"""Build the book: fetch scripts, draw the art, execute the notebooks, render, make the slides, and
+only then swap.
 
 - Notebook outputs are cached. myst-nb's cache looks at a notebook's code alone; here it is also
   thrown away when the package, the recorded runs, the installed versions or the data at hand
@@ -15,6 +16,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import slides
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "_build"
@@ -70,6 +73,11 @@ def swap_in(made: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def last_good() -> str:
+    """What a failed build leaves behind, in words."""
+    return f"the last good book stays in {FINISHED}" if FINISHED.exists() else "no book was made"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--builder", default="html", help="html, or linkcheck")
@@ -91,15 +99,18 @@ def main() -> int:
         print(f"The build took more than {arguments.timeout} s and was stopped.", file=sys.stderr)
         return 1
     if done.returncode != 0:
-        kept = (
-            f"the last good book stays in {FINISHED}" if FINISHED.exists() else "no book was made"
-        )
-        print(f"The build failed; {kept}.", file=sys.stderr)
+        print(f"The build failed; {last_good()}.", file=sys.stderr)
         return done.returncode
     if arguments.builder != "html":
         return 0
-    swap_in(WORK / "_build" / "html")
-    print(f"The book is in {FINISHED / 'index.html'}")
+    made = WORK / "_build" / "html"
+    try:
+        slides.make_all(made, cache=CACHE)
+    except slides.SlidesError as error:
+        print(f"No slides: {error}; {last_good()}.", file=sys.stderr)
+        return 1
+    swap_in(made)
+    print(f"The book is in {FINISHED / 'index.html'}, its slides in {FINISHED / 'slides'}")
     return 0
 
 

@@ -8,10 +8,13 @@ NBVAL := RECSYS_BOOK_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-la
 	--nbval-cell-timeout 120 --dist loadfile -n 2 --timeout 600 chapters
 BOOK := $(BIN)/python book/tools/build.py
 
-.PHONY: book test unit notebooks classroom pages serve exercises jupyter lint format clean links
+.PHONY: book slides test unit notebooks classroom pages serve exercises jupyter lint format clean links
 
 book: $(STAMP)  ## build the book into _build/html
 	$(BOOK)
+
+slides: book  ## a deck a chapter, made with the book
+	@ls $(CURDIR)/_build/html/slides/*.html
 
 test: $(STAMP) unit notebooks classroom pages  ## unit tests, notebooks, nbgrader, pages in a browser
 

@@ -145,7 +145,15 @@
 
   // ------------------------------------------------------------ start
 
+  // For print reveal.js moves the slides about, and a widget that is being drawn would be lost.
+  async function widgetsDrawn() {
+    const views = all(document, "script[type='application/vnd.jupyter.widget-view+json']").length;
+    for (let tries = 0; tries < 200 && all(document, ".rb-widget").length < views; tries++)
+      await new Promise((done) => setTimeout(done, 50));
+  }
+
   async function start() {
+    if (/print-pdf/.test(window.location.search)) await widgetsDrawn();
     await Promise.all(all(document, ".slide img").map((image) => image.decode().catch(() => {})));
     document.documentElement.classList.add("measuring");
     fitAll(); // while every slide is still laid out

@@ -326,7 +326,7 @@ class Reader:
     def _gist(
         self, paragraph: str, *, lead: bool, leads_on: bool = False, if_room: bool = False
     ) -> None:
-        told = gist(paragraph, lead=lead, leads_on=leads_on)
+        told = gist(paragraph, lead=lead, leads_on=leads_on, questions=not if_room)
         if told and (not if_room or self.write.has_room(told)):
             self.write.text(links(told))
 
@@ -500,7 +500,7 @@ class Reader:
                 self.write.add(Part(kind, cell, ROOM - 110))
                 self.write.close()
             else:
-                rows, columns = _table_size(output)
+                rows, columns = _table_size(cell["outputs"][0])
                 if rows <= MOST_ROWS + 1 and columns <= MOST_COLUMNS:
                     self.write.add(Part(kind, cell, 44 * rows + 24))
         self._claims(claims)
@@ -563,7 +563,17 @@ def _shown(output: Mapping) -> Mapping:
         return output
     order = (WIDGET, "text/html", "image/svg+xml", "image/png", "text/plain")
     best = next(mime for mime in order if mime in output["data"])
-    return new_output("display_data", data={best: output["data"][best]})
+    data = output["data"][best]
+    return new_output("display_data", data={best: tidy(data) if best == "text/html" else data})
+
+
+def tidy(shown: str) -> str:
+    """A data frame's table without the row that holds nothing but the name of its index."""
+    name = r"<tr[^>]*>\s*<th>([^<]+)</th>(?:\s*<th></th>)+\s*</tr>\s*"
+    if found := re.search(name, shown):
+        shown = shown[: found.start()] + shown[found.end() :]
+        shown = re.sub(r"(<tr[^>]*>\s*)<th></th>", rf"\g<1><th>{found[1]}</th>", shown, count=1)
+    return shown
 
 
 def _claim(record: Mapping) -> Mapping:

@@ -119,14 +119,22 @@ def sentences(paragraph: str) -> list[str]:
     return [show(piece) for piece in found if piece.strip()]
 
 
-def gist(paragraph: str, *, lead: bool = False, leads_on: bool = False, most: int = 3) -> str:
+def gist(
+    paragraph: str,
+    *,
+    lead: bool = False,
+    leads_on: bool = False,
+    questions: bool = True,
+    most: int = 3,
+) -> str:
     """What a slide shows of a paragraph; the rest is for the speaker.
 
     Args:
         paragraph: Markdown.
-        lead: the first sentence counts, with the next where it is short.
+        lead: the first sentence counts.
         leads_on: the last sentence counts; an equation, a list or a table follows.
-        most: sentences, at most.
+        questions: they count, but for “Is it so?” and its like.
+        most: sentences that count, at most; a short one brings the next.
 
     Returns:
         sentences in their order; empty where nothing stands out.
@@ -134,13 +142,16 @@ def gist(paragraph: str, *, lead: bool = False, leads_on: bool = False, most: in
     if paragraph.lstrip().startswith("("):
         return ""  # an aside
     told = sentences(paragraph)
+    length = [plain_length(one) for one in told]
+    asks = [one.rstrip("*)").endswith("?") and n >= 30 for one, n in zip(told, length, strict=True)]
+    marked = [i for i, one in enumerate(told) if "**" in one or (questions and asks[i])]
     first = [0] if lead else []
-    if lead and plain_length(told[0]) < 50:
-        first = [0, 1][: len(told)]  # “You inherit a training run.” asks for the next
     last = [len(told) - 1] if leads_on and told[-1].rstrip("*").endswith((":", ",")) else []
-    marked = [i for i, one in enumerate(told) if "**" in one or one.rstrip("*)").endswith("?")]
-    wanted = list(dict.fromkeys([*last, *first, *marked]))[:most]
-    return " ".join(told[i] for i in sorted(wanted))
+    wanted = set(list(dict.fromkeys([*last, *first, *marked]))[:most])
+    # “You inherit a training run.” and “**Item kNN.**” say nothing without what follows.
+    wanted |= {0, 1} if lead and length[0] < 50 else set()
+    wanted |= {i + 1 for i in marked if length[i] < 20}
+    return " ".join(one for i, one in enumerate(told) if i in wanted)
 
 
 def plain_length(markdown: str) -> float:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -324,6 +325,26 @@ def test_sentences_end_where_they_do():
         "(An aside. It goes on.)",
         "End?",
     ]
+
+
+def test_short_sentences_bring_the_next_and_small_questions_do_not_count():
+    gist = slide_text.gist
+    assert gist("**kNN.** It counts. No more.") == "**kNN.** It counts."
+    assert gist("You inherit a run. It is bad. Why?", lead=True) == "You inherit a run. It is bad."
+    asked = "Nothing. How long must a vector be, at the very least?"
+    assert gist(asked).startswith("How long") and gist(asked, questions=False) == ""
+    assert gist("(**Aside.** It is one.)") == ""
+
+
+def test_a_data_frames_index_name_needs_no_row():
+    frame = pd.DataFrame({"MF": [0.1], "DNN": [0.2]}, index=pd.Index([7], name="world"))
+    told = slide_rules.tidy(frame.to_html())
+    assert told.count("<tr") == 2 and "<th></th>" not in told
+    assert re.findall("<th>(.*?)</th>", told) == ["world", "MF", "DNN", "7"]
+    assert (
+        slide_rules.tidy("<table><tr><td>1</td></tr></table>")
+        == "<table><tr><td>1</td></tr></table>"
+    )
 
 
 def test_links_lead_to_the_pages_of_the_book():

@@ -153,14 +153,19 @@
   }
 
   async function start() {
-    if (/print-pdf/.test(window.location.search)) await widgetsDrawn();
+    const printing = /print-pdf/.test(window.location.search);
+    const ready = () => (document.documentElement.dataset.deck = "ready");
+    if (printing) await widgetsDrawn();
     await Promise.all(all(document, ".slide img").map((image) => image.decode().catch(() => {})));
     document.documentElement.classList.add("measuring");
     fitAll(); // while every slide is still laid out
     document.documentElement.classList.remove("measuring");
     listen();
     Reveal.on("slidechanged", () => fit(current()));
-    Reveal.on("pdf-ready", fitAll);
+    Reveal.on("pdf-ready", () => {
+      fitAll();
+      ready();
+    });
     await Reveal.initialize({
       width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4,
       center: false, transition: "none", backgroundTransition: "none",
@@ -177,14 +182,18 @@
         layOut(target);
       }));
     all(document, ".live").forEach((live) => grown.observe(live));
-    document.documentElement.dataset.deck = "ready";
+    if (!printing) ready();
   }
 
   window.MathJax = {
     tex: { inlineMath: [["$", "$"], ["\\(", "\\)"]], displayMath: [["$$", "$$"], ["\\[", "\\]"]] },
     // Slides out of sight have no size to match a font against.
     chtml: { matchFontHeight: false },
-    options: { skipHtmlTags: ["script", "style", "textarea", "pre", "code"], ignoreHtmlClass: "rb-widget|printed" },
+    options: {
+      enableMenu: false, // with it every formula would be a stop of the Tab key
+      skipHtmlTags: ["script", "style", "textarea", "pre", "code"],
+      ignoreHtmlClass: "rb-widget|printed",
+    },
     startup: {
       ready() {
         MathJax.startup.defaultReady();

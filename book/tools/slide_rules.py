@@ -134,6 +134,7 @@ LARGE = {"figure", "table", "widget", "quiz"}
 #: What is given up last has the highest number.
 WORTH = {"code": 1, "output": 1, "table": 2, "text": 3, "list": 3, "equation": 4, "prompt": 5}
 ALWAYS = 9
+ONLY = 4  # the more, as the only slide under a heading
 
 
 class Writer:
@@ -638,17 +639,19 @@ def worth(slide: Slide) -> float:
 def tighten(slides: Sequence[Slide], most: int = MOST_SLIDES) -> list[Slide]:
     """Give up slides until no more than `most` are left.
 
-    The next to go is the one of least worth; each further slide under one heading counts one less.
+    The next to go is the one of least worth. Each further slide under one heading counts one less,
+    and the only one under its heading counts more, so that the plan of the chapter can be seen.
     What was to be said goes to a slide beside it, under the same heading where there is one.
     """
     slides = list(slides)
     heading = lambda slide: (slide.column, slide.title)
     while len(slides) > most or any(worth(slide) <= 0 for slide in slides[1:]):
         under = Counter(map(heading, slides))
-        kept = lambda i, under=under: (
-            worth(slides[i]) and worth(slides[i]) - under[heading(slides[i])] + most,
-            -i,
-        )
+
+        def kept(i: int, under: Counter = under) -> tuple[float, int]:
+            value, others = worth(slides[i]), under[heading(slides[i])] - 1
+            return (value + (-others or ONLY) if value > 0 else -inf), -i
+
         may_go = [i for i in range(1, len(slides)) if worth(slides[i]) < ALWAYS]
         if not may_go:
             break

@@ -311,6 +311,14 @@ def test_a_deck_stays_short_and_what_gives_way_is_said():
     assert "Sentence 49 leads" in "".join(notes for _, notes in told)
 
 
+def test_every_heading_keeps_a_slide_while_a_crowded_one_gives_way():
+    crowd = [code("draw()", figure()) for _ in range(50)]
+    small = [text(f"### Small\n\n{LONG}"), code("x = 1\nx", printed())]
+    told = slides_of(text(f"## Build it\n\n### Crowd\n\n{LONG}"), *crowd, *small)
+    assert len(told) + 1 == slide_rules.MOST_SLIDES
+    assert sum("<h2>Small</h2>" in shown for shown, _ in told) == 1
+
+
 # ---------------------------------------------------------------- text
 
 

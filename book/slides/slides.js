@@ -83,6 +83,13 @@
     sizeWidgets(slide);
   }
 
+  // Smaller, with the folds as they are.
+  function shrink(slide) {
+    let size = Number(slide.style.getPropertyValue("--fit")) || 1;
+    while (overflows(slide) && size > LEAST) slide.style.setProperty("--fit", (size -= 0.04).toFixed(2));
+    sizeFigures(slide);
+  }
+
   const fitAll = () => all(document, ".slide").forEach(fit);
   const current = () => document.querySelector(".slides section.present:not(.stack) .slide");
 
@@ -137,9 +144,11 @@
     };
     for (const type of ["pointerdown", "pointermove", "pointerup", "wheel"])
       document.addEventListener(type, scaled, { capture: true, passive: false });
-    // What is opened needs room. (toggle does not bubble.)
-    document.addEventListener("toggle", (event) => {
-      if (!inWidget(event.target)) fit(event.target.closest && event.target.closest(".slide"));
+    // Two folds opened at once may need more room than was reckoned with. (toggle does not bubble;
+    // and as measuring opens folds, it must not start another measuring.)
+    document.addEventListener("toggle", ({ target }) => {
+      const slide = inWidget(target) ? null : target.closest(".slide");
+      if (slide && overflows(slide)) shrink(slide);
     }, true);
   }
 

@@ -273,15 +273,18 @@ class Reader:
         self.shown = False
         spoken: list[str] = []
         paragraphs = [b for b in found if b.kind == "paragraph"]
+        answers = 0  # folds that stand on the slide of their question
         for i, block in enumerate(found):
             following = found[i + 1].kind if i + 1 < len(found) else ""
-            if block.kind == "heading":
+            if answers:
+                answers -= 1
+            elif block.kind == "heading":
                 self._tell(spoken)
                 after = False
                 self._heading(block)
             elif self._is_question(found, i):
                 self._tell(spoken)
-                self._question(found, i)
+                answers = self._question(found, i)
             elif self.context == "exercises":
                 self._exercise(block)
             elif block.kind == "paragraph" and block.text.startswith("**Check yourself**"):
@@ -419,8 +422,12 @@ class Reader:
             and found[i + 1].kind == "fold"
         )
 
-    def _question(self, found: Sequence[Block], i: int) -> None:
-        """A question and its folds: one that holds the answer, or one for each that is offered."""
+    def _question(self, found: Sequence[Block], i: int) -> int:
+        """A question and its folds: one that holds the answer, or one for each that is offered.
+
+        Returns:
+            how many folds.
+        """
         self.asked += 1
         asked = re.sub(r"^(\*\*)?\d+\.\s+", r"\1", found[i].text.strip())
         answers = []
@@ -449,6 +456,7 @@ class Reader:
         told = [f"**{a.name}** {links(a.text)}" for a in answers]
         write.note("\n\n".join(told))
         write.close()
+        return len(answers)
 
     def _exercise(self, block: Block) -> None:
         """Titles on the slide; what they ask is in the notes."""

@@ -18,10 +18,8 @@ SHOW = """what => {
 }"""
 
 #: What is wrong with the slide that is shown, in words; every answer is opened once.
-FAULTS = """async slide => {
+FAULTS = """slide => {
     const faults = [], name = slide.querySelector('h1, h2').textContent;
-    const frame = () =>
-        new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
     const look = (when) => {
         const edge = slide.getBoundingClientRect();
         for (const box of [slide, ...slide.querySelectorAll('.words, .words > .part')])
@@ -37,7 +35,6 @@ FAULTS = """async slide => {
     if (Number(slide.style.getPropertyValue('--fit')) < 0.7) faults.push(`${name}: small type`);
     for (const fold of slide.querySelectorAll('.part > details')) {
         fold.open = true;
-        await frame();
         look('when opened');
         fold.open = false;
     }

@@ -277,6 +277,8 @@ def test_every_question_is_a_slide_and_its_answers_open(source):
     for shown, notes in told:
         assert shown.count("<details") == shown.count("<summary>") == n_folds
         assert ("Because." if source is OLD and "Why" in shown else "") in notes
+        everything = shown + notes
+        assert ("Because." in everything or "✓ Yes." in everything) == ("Why" in shown)
     if source is not OLD:  # one of the answers is open at a time
         assert told[0][0].count('name="question-1"') == 2 and "✓ Yes." in told[0][0]
 

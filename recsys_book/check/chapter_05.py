@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -770,7 +771,7 @@ def catalogue(seed: int = 0) -> Catalogue:
         watched, shown, kinds = (np.array(column) for column in (watched, shown, kinds))
         logit = -1.0 + liked[shown] + WANTS_IT * (kinds == "part two")
         logit += LIKE_IT * (of[watched] == of[shown])
-        clicked = random.random_sample(len(logit)) < 1 / (1 + np.exp(-logit))
+        clicked = random.random_sample(len(logit)) < expit(logit)
         parts.append(Rows(watched, shown, clicked.astype(float), kinds, logit))
     return Catalogue(films, *parts, seed)
 
@@ -824,7 +825,7 @@ def guess(features: Features, world: Catalogue) -> Guess:
     key = world.asked.watched * len(world.films) + world.asked.shown
     by_pair = pd.Series(fall).groupby(key).mean()
     interval = bootstrap_interval(by_pair[_of_pairs(world)].tolist(), draws=500)
-    chances = (1 / (1 + np.exp(-x)) for x in (predicted, world.asked.logit))
+    chances = (expit(x) for x in (predicted, world.asked.logit))
     table = pd.DataFrame(dict(zip(("told", "true"), chances, strict=True)))
     means = table.groupby(world.asked.kind).mean()
     share = float(fall.mean() / (plain - told).mean())
@@ -905,7 +906,7 @@ def _wide(world: Catalogue, told: np.ndarray, asked: np.ndarray) -> tuple[np.nda
     def loss(weight):
         bias, feature, film, each = np.split(weight, ends)
         logit = bias + x @ feature + film[shown] + each[pair]
-        error = 1 / (1 + np.exp(-logit)) - clicked
+        error = expit(logit) - clicked
         sums = (
             np.bincount(ids, error, minlength=n) for ids, n in ((shown, n_films), (pair, len(met)))
         )

@@ -11,6 +11,7 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from scipy import stats
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 
 from recsys_book.check.core import Exercise, Finding, by_cases, same
 from recsys_book.claims import paired_interval
+from recsys_book.plots import PALETTE, Picture, show
 
 # ---------------------------------------------------------------- 6.1 a chance of the log
 
@@ -571,6 +573,7 @@ def _cut_after(epochs: int, seed: int, save: Callable, restore: Callable) -> Fin
     if not _equal(then, _parts(cut)):
         return Finding("After save the run is another.", "saving changes the run")
     cut.train_epoch()  # the run goes on, and only then is the file written
+    save(Run(seed + 2_000))  # so that nothing kept outside the file is of use
     file = io.BytesIO()
     torch.save(dict(saved), file)
     file.seek(0)
@@ -720,7 +723,7 @@ def regret(make_policy: Callable[[int], object], seed: int) -> Tensor:
         ValueError: choose returns something other than `[n]` films that exist.
     """
     world, policy = requests(seed), make_policy(N_FILMS)
-    generator, shown = torch.Generator().manual_seed(seed), []
+    generator, shown = torch.Generator().manual_seed(seed + 31_337), []
     for start in range(0, N_REQUESTS, BATCH):
         rows = slice(start, start + BATCH)
         predicted = world.predicted[rows].clone()
@@ -748,6 +751,26 @@ def _given(seeds: tuple[int, ...]) -> dict[str, list[float]]:
 def total_regret(make_policy: Callable[[int], object], seeds) -> list[float]:
     """Expected clicks lost over all requests, a figure a seed. See `regret`."""
     return [float(regret(make_policy, seed)[-1]) for seed in seeds]
+
+
+def draw_regret(policies: Mapping[str, Callable], seeds) -> Picture:
+    """Regret up to each request, the mean over some streams, a line a policy.
+
+    Args:
+        policies: name → a policy's class.
+        seeds: of the streams.
+    """
+    figure, ax = plt.subplots(figsize=(6.5, 3.4))
+    colours = ("grey", "sky", "orange", "blue")
+    said = []
+    for i, (name, policy) in enumerate(policies.items()):
+        curve = torch.stack([regret(policy, seed) for seed in seeds]).mean(0)
+        ax.plot(curve, color=PALETTE[colours[i % len(colours)]], label=name)
+        said.append(f"{name} {float(curve[-1]):.0f}")
+    ax.set(xlabel="requests", ylabel="expected clicks lost")
+    ax.legend(frameon=False)
+    alt = f"Regret up to each request, mean over {len(seeds)} streams. In the end: "
+    return show(figure, alt + ", ".join(said) + ".")
 
 
 def _bandit_judge(answer, seed):

@@ -446,6 +446,17 @@ def test_a_planted_mistake_is_named(number, answer, name):
     assert named(number, answer) == name
 
 
+def test_what_is_kept_outside_the_file_is_of_no_use():
+    kept = {}
+
+    def save_elsewhere(run):
+        kept["run"] = save(run)
+        return {"see": "elsewhere"}
+
+    answer = both(save_elsewhere, lambda run, saved: restore(run, kept["run"]))
+    assert named("6.4", answer) == "the weights are not put back"
+
+
 def test_a_run_that_goes_on_ends_as_the_whole_one_does():
     whole, cut = Run(3), Run(3)
     for _ in range(4):

@@ -65,8 +65,10 @@ def _pairs_judge(answer, seed):
     for grid, size in zip(grids, sizes, strict=True):
         ids = answer(*(side.clone() for side in grid), *size)
         if not isinstance(ids, Tensor) or ids.shape != grid[0].shape:
-            shape = tuple(getattr(ids, "shape", ()))
-            return Finding(f"{len(grid[0])} pairs in, shape {shape} out; an id a pair is wanted.")
+            what = f"shape {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids).__name__
+            return Finding(
+                f"{len(grid[0])} pairs in, {what} out; a tensor with an id a pair is wanted."
+            )
         got.append(ids)
     bad = next((i for i, ids in enumerate(got) if _number_fault(ids, *sizes[i])), None)
     if bad is None:

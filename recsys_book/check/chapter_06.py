@@ -50,6 +50,10 @@ def _shrinks_the_chance(logit, clicks, impressions, n):
     return torch.sigmoid(logit) * n * clicks / (impressions - clicks)
 
 
+def _ratio_of_base_rates(logit, clicks, impressions, n):
+    return torch.sigmoid(logit) * (1 + n) * clicks / impressions
+
+
 def _no_log(logit, clicks, impressions, n):
     return torch.sigmoid(logit * n * clicks / (impressions - clicks))
 
@@ -88,6 +92,7 @@ UNDO = Exercise(
             "the rate of all rows": _of_all_rows,
             "n alone is no rate": _one_in_n,
             "the chance is scaled, not the odds": _shrinks_the_chance,
+            "scaled by the base rates": _ratio_of_base_rates,
             "the logit is scaled": _no_log,
             "a logit, not a chance": _stays_a_logit,
             "nothing is undone": _nothing_undone,
@@ -105,6 +110,8 @@ UNDO = Exercise(
         "a hundredth of another's. What share of the non-clicks was kept?",
         "the chance is scaled, not the odds": "Thinning multiplies the *odds*. On chances a "
         "factor is right for rare clicks only, and may lead above 1 the other way.",
+        "scaled by the base rates": "Right for a row at the base rate and for no other: a chance "
+        "near 1 must stay near 1. What does thinning do to the *odds* of a row?",
         "the logit is scaled": "Odds times a rate: what is that on a logit, the logarithm of odds?",
         "a logit, not a chance": "One step is missing: from the logit to a chance.",
         "nothing is undone": "That is the chance of a click among the rows that were kept.",
@@ -579,9 +586,9 @@ def _cut_after(epochs: int, seed: int, save: Callable, restore: Callable) -> Fin
     file.seek(0)
     try:
         loaded = torch.load(file, weights_only=True)
-    except Exception as error:
-        text = str(error).split("\n")[0][:120]
-        return Finding(f"The file cannot be read: {text}", "objects, not their state")
+    except Exception:
+        seen = "torch.load(…, weights_only=True) refuses the file."
+        return Finding(seen, "objects, not their state")
     resumed = Run(seed + 1_000)
     restore(resumed, loaded)
     # Asked before the run goes on: a part that is missing is told by its name.

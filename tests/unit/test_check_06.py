@@ -413,6 +413,11 @@ def test_two_honest_bandits_win(seed):
             lambda x, c, i, n: x + math.log(n) + math.log(c / (i - c)),
             "a logit, not a chance",
         ),
+        (
+            "6.1",
+            lambda x, c, i, n: x.sigmoid() * (c / i) / (1 / (n + 1)),
+            "scaled by the base rates",
+        ),
         ("6.2", loss_of(plus, plus), "the wrong sign"),
         ("6.2", loss_of(as_it_is, as_it_is), "no correction"),
         ("6.2", loss_of(as_it_is, minus), "only the negatives are corrected"),

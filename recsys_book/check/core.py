@@ -285,12 +285,15 @@ def _missing(answer: Any) -> bool:
 
 
 def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
-    """Which of the package's own functions an answer is or calls; None if none of them."""
+    """Which of the package's own functions an answer, or a part of it, is or calls; None if none
+    of them."""
     things = {}
     for path in borrowed:
         module, _, name = path.rpartition(".")
         __import__(module)
         things[path] = getattr(sys.modules[module], name)
+    if isinstance(answer, Mapping):
+        return next(filter(None, (_lent(part, borrowed) for part in answer.values())), None)
     methods = list(vars(answer).values()) if inspect.isclass(answer) else []
     for thing in (answer, *methods):
         for path, theirs in things.items():

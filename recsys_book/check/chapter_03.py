@@ -117,7 +117,7 @@ TWO_HALVES = Exercise(
         "a probability, not a logit": "The sigmoid is the loss's business. Here the number before "
         "it is wanted.",
     },
-    ("recsys_book.models.ncf.NeuMF",),
+    ("recsys_book.models.ncf.NeuMF", "recsys_book.check.chapter_03._neumf"),
 )
 
 # ---------------------------------------------------------------- 3.2 start from two trained halves
@@ -258,6 +258,11 @@ FUSION = Exercise(
         "*mixture*, with alpha and 1 − alpha.",
         "a logit, not a probability": "What is a probability made of, once the logit is known?",
     },
+    (
+        "recsys_book.models.ncf.NeuMF",
+        "recsys_book.check.chapter_03._fuse",
+        "recsys_book.check.chapter_03._start",
+    ),
 )
 
 # ---------------------------------------------------------------- 3.3 ninety-nine others
@@ -442,7 +447,11 @@ TIES = Exercise(
         "a sort decides the ties, and sees NaN on top": "Which of two equals a sort puts first is "
         "an accident of the code, and NaN comes out highest. Count instead.",
     },
-    ("recsys_book.metrics.hit_rate_at_k", "recsys_book.metrics.ranking_at_k"),
+    (
+        "recsys_book.metrics.hit_rate_at_k",
+        "recsys_book.metrics.ranking_at_k",
+        "recsys_book.check.chapter_03._hits",
+    ),
 )
 
 # ---------------------------------------------------------------- 3.5 one cell of the paper's table
@@ -626,6 +635,13 @@ CELL = Exercise(
         "near is taken for equal": "Which of the four are no further from yours than one standard "
         "error? They need not be equal in three digits.",
     },
+    (
+        "recsys_book.models.baselines.Popularity",
+        "recsys_book.evaluate.leave_one_out",
+        "recsys_book.metrics.hit_rate_at_k",
+        "recsys_book.metrics.ranking_at_k",
+        "recsys_book.check.chapter_03._cell",
+    ),
 )
 
 # ---------------------------------------------------------------- 3.6 an equal budget

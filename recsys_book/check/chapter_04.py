@@ -173,7 +173,11 @@ HISTORY = Exercise(
         "padding in front": "Padding stands at the end of a row.",
         "padded with a film": "0 is a film. The id that stands for nothing is n_items.",
     },
-    ("recsys_book.data.next_watch.next_watch", "recsys_book.data.next_watch.histories_at"),
+    (
+        "recsys_book.data.next_watch.next_watch",
+        "recsys_book.data.next_watch.histories_at",
+        "recsys_book.check.chapter_04._histories",
+    ),
 )
 
 # ---------------------------------------------------------------- 4.2 a softmax of few
@@ -279,6 +283,7 @@ SOFTMAX = Exercise(
         "recsys_book.losses.sampled_softmax_loss",
         "recsys_book.losses.in_batch_softmax_loss",
         "recsys_book.experiments.candidates.softmax_loss",
+        "recsys_book.check.chapter_04._softmax_of_few",
     ),
 )
 
@@ -435,6 +440,7 @@ MINUTES = Exercise(
         "recsys_book.losses.watch_time_loss",
         "recsys_book.experiments.watch_time.head_loss",
         "recsys_book.models.youtube_dnn.WatchTimeRanker",
+        "recsys_book.check.chapter_04._watch_loss",
     ),
 )
 
@@ -660,6 +666,8 @@ FORTY_LISTS = Exercise(
         "recsys_book.serving.build_index",
         "recsys_book.serving.Index",
         "recsys_book.serving.recall",
+        "recsys_book.check.chapter_04._search",
+        "recsys_book.check.chapter_04._recall",
     ),
 )
 
@@ -781,8 +789,8 @@ def serve(one: Service, credit: Callable[[Impressions], Tensor]) -> dict[str, fl
 def _label_judge(answer, seed):
     if not callable(answer):
         return Finding(f"It is {answer!r}; a function is wanted.", "no function")
-    base = 100 if seed is None else 1_000 + seed
-    worlds = [service(base + i) for i in range(6)]
+    # Twice as many for a grader: what is clear of 0 over six should seldom be open over twelve.
+    worlds = [service(i) for i in (range(100, 106) if seed is None else range(seed, seed + 12))]
     log = worlds[0].log
     before = {name: value.clone() for name, value in vars(log).items()}
     worth = torch.as_tensor(answer(log))
@@ -803,10 +811,8 @@ def _label_judge(answer, seed):
     for label, credit in LABELS.items():
         lead = paired_interval(got, [serve(one, credit)["worth it"] for one in worlds])
         if lead.low <= 0:
-            return Finding(
-                f"in six services you have not seen, yours less '{label}' is {lead.text()}.",
-                "no better than a simple label",
-            )
+            seen = f"in {len(worlds)} services you have not seen, yours less '{label}' is "
+            return Finding(f"{seen}{lead.text()}.", "no better than a simple label")
     return None
 
 

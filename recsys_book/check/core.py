@@ -291,8 +291,10 @@ def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
         module, _, name = path.rpartition(".")
         __import__(module)
         things[path] = getattr(sys.modules[module], name)
-    methods = list(vars(answer).values()) if inspect.isclass(answer) else []
-    for thing in (answer, *methods):
+    parts = list(vars(answer).values()) if inspect.isclass(answer) else []
+    if isinstance(answer, Mapping):  # an answer of several functions
+        parts = list(answer.values())
+    for thing in (answer, *parts):
         for path, theirs in things.items():
             if thing is theirs:
                 return path

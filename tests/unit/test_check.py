@@ -82,6 +82,7 @@ def test_what_the_package_has_ready_is_not_an_answer():
     inner = lambda x: (lambda y: masked_mean(y[None, :, None], torch.ones(1, len(y))))(x)[0, 0]
     for answer in (masked_mean, by_name, by_module, by_import, inner):
         assert MEAN.verdict(answer).name == "the book's own code", answer
+        assert MEAN.verdict({"first": len, "second": answer}).name == "the book's own code", answer
 
 
 def test_values_and_words():

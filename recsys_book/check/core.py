@@ -320,5 +320,5 @@ def _names(code: types.CodeType) -> set[str]:
     names = set(code.co_names) | set(code.co_freevars)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
+            names |= _names(constant) - set(code.co_cellvars)  # those are its own variables
     return names

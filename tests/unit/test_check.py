@@ -84,6 +84,14 @@ def test_what_the_package_has_ready_is_not_an_answer():
         assert MEAN.verdict(answer).name == "the book's own code", answer
 
 
+def test_a_variable_of_the_same_name_is_not_the_package():
+    def answer(x):
+        masked_mean = x.sum()
+        return (lambda n: masked_mean / n)(len(x))
+
+    assert MEAN.verdict(answer) is None
+
+
 def test_values_and_words():
     judge = by_value(0.25, {"a percentage": 25, "above one": lambda a: a > 1}, 1e-3)
     one = Exercise("Value", judge, {"a percentage": "Of one.", "above one": "Too much."})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys_book.check.core import Exercise, Finding, by_cases
+from recsys_book.check.core import Exercise, Finding, _names, by_cases
 from recsys_book.claims import Interval, paired_bootstrap
 from recsys_book.data import Interactions, simulate
 from recsys_book.data.world import DAYPARTS, DEVICES, Context
@@ -464,7 +465,7 @@ SPLIT = Exercise(
         "the history forgets earlier parts": "What a user watched in train is still past for their "
         "test rows.",
         "somebody else's history": "A history is of one user.",
-        "the oldest come first": "The most recent comes first.",
+        "the oldest come first": "Turn it round: the most recent comes first.",
         "the first, not the last": "You kept the oldest three. The last three before the row are "
         "asked for.",
         "the padding stands in front": "Fill up at the end: real ones first, then n_items.",
@@ -549,10 +550,10 @@ BOOTSTRAP = Exercise(
         "both figures of each: what makes a user hard then drops out.",
         "the spread of users, not of their mean": "Users differ; that does not go away with more "
         "of them. The interval is of the *mean*: each draw of as many users gives one mean.",
-        "the wrong way round": "That is b less a.",
+        "the wrong way round": "That is b less a; the question is about a less b.",
         "one side of the interval only": "From the 5th to the 95th percentile there are 90 %. How "
         "much lies outside on each side of a 95 % interval?",
-        "high before low": "The lower end first.",
+        "high before low": "The lower end comes first, then the higher one.",
         "drawn without putting back": "A draw of all users without repeats is the same users "
         "again, and the same mean.",
         "one model alone": "The question is how far the *difference* would move.",
@@ -717,6 +718,9 @@ def contest(seed: int = 0) -> Contest:
 def _contest_judge(answer, seed):
     if not callable(answer):
         return Finding("A function of the contest is wanted.", "no function")
+    names = _names(answer.__code__) if isinstance(answer, types.FunctionType) else set()
+    if other := [n for n in sorted(names) if isinstance(answer.__globals__.get(n), Contest)]:
+        return Finding(f"It uses {other[0]}.", "it looks at another contest")
     referee = _Referee(1 if seed is None else seed)
     try:
         scores = answer(referee.contest)
@@ -759,6 +763,8 @@ BEAT = Exercise(
     {
         "chosen on the test": "A test that was looked at is a second validation. Let the function "
         "return its scores; the check opens the test.",
+        "it looks at another contest": "The function gets a contest as its argument, and that "
+        "one is judged. What it learns must come from there.",
         "over the budget": "The baseline had twelve looks, and so have you. Each call of look() "
         "is one, also for the same scores again. Which settings are worth a look?",
         "what was clicked already is recommended again": "Nobody clicks a film twice here, and "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.check.core import Exercise, Finding, by_cases
+from recsys_book.check.core import Exercise, Finding, _lent, by_cases
 from recsys_book.data.toys import parity, xor
 
 # ---------------------------------------------------------------- 1.1 XNOR by hand
@@ -274,11 +274,13 @@ def _judge_activation(f: Callable[[Tensor], Tensor], seed: int | None) -> Findin
     if slope is None or not bool(slope.any()):
         return Finding(name="no gradient comes through")
     y = y.detach()
-    for name in MEASURED:
-        if torch.allclose(y, ACTIVATIONS[name](x).detach(), atol=1e-4):
-            return Finding(f"it is {name}.", "one of the three")
-    if float((y[2:] - 2 * y[1:-1] + y[:-2]).abs().max()) < 1e-4 * (1 + float(y.abs().max())):
+    x = x.detach()
+    line = torch.stack([x, torch.ones_like(x)], dim=1)
+    if _made_of(line, y):
         return Finding(name="a straight line")
+    for name in MEASURED:
+        if _made_of(torch.column_stack([ACTIVATIONS[name](x), line]), y):
+            return Finding(f"it is a {name} and a straight line.", "one of the three")
     first = 100 if seed is None else 1_000 + 10 * seed
     losses = train_narrow(f, range(first, first + N_SEEDS))
     fit = int((losses < FITS_BELOW).sum())
@@ -288,6 +290,12 @@ def _judge_activation(f: Callable[[Tensor], Tensor], seed: int | None) -> Findin
     one_way = bool((steps >= -1e-6).all()) or bool((steps <= 1e-6).all())
     seen = f"{fit} of ten other seeds fit with yours."
     return Finding(seen, "it only ever rises" if one_way else "too few seeds fit")
+
+
+def _made_of(columns: Tensor, y: Tensor) -> bool:
+    """Whether y `[n]` is a weighted sum of columns `[n, c]`."""
+    left = y - columns @ torch.linalg.lstsq(columns, y[:, None]).solution[:, 0]
+    return float(left.abs().max()) < 1e-3 * (1e-6 + float((y - y.mean()).abs().max()))
 
 
 RESCUE = Exercise(
@@ -304,7 +312,7 @@ RESCUE = Exercise(
         "mean over units, and no units added by stealth.",
         "no gradient comes through": "Its slope is 0 everywhere (a step, a sign, rounding), so the "
         "first layer never learns.",
-        "one of the three": "It was measured already. Find another one.",
+        "one of the three": "It was measured already; moving or stretching it makes no new one.",
         "a straight line": "Without a bend two layers are one, and the whole is a sum.",
         "it only ever rises": "Seen along user + film, XOR is no, yes, no: up and down again. One "
         "that only rises needs both units to work together, and training has to find that.",
@@ -420,7 +428,6 @@ THIRD = Exercise(
         "seven of eight again": "A few corners more can be right, and the others are loudly wrong. "
         "Ask for the lowest log-loss, not for the accuracy.",
     },
-    ("recsys_book.models.factorization_machine.pairwise_sum",),
 )
 
 # ---------------------------------------------------------------- 1.5 how hard is a product
@@ -460,6 +467,8 @@ def _product_judge(answer, seed):
         return Finding("A pair is wanted: a function and a number of examples.")
     if not callable(learn):
         return Finding("The first should be a function of inputs and targets.", "no function")
+    if (lent := _lent(learn, ("recsys_book.check.chapter_01.product_world",))) is not None:
+        return Finding(f"It calls {lent}.", "it asks the world itself")
     if not 1 <= n <= MOST:
         return Finding(f"{n:,} examples; from 1 to {MOST} are given.", "more than there is")
     first = 500 if seed is None else 10_000 + 10 * seed
@@ -518,6 +527,7 @@ PRODUCT = Exercise(
     "How hard is a product?",
     _product_judge,
     {
+        "it asks the world itself": "A learner has its examples and nothing else.",
         "more than there is": "The check gives a hundred examples at most. That is the point.",
         "still a sum": "What it says of p does not depend on q: it adds a part of p and a part of "
         "q. No number of examples helps.",

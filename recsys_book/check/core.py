@@ -292,7 +292,7 @@ def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
         __import__(module)
         things[path] = getattr(sys.modules[module], name)
     methods = list(vars(answer).values()) if inspect.isclass(answer) else []
-    for thing in (answer, *methods):
+    for thing in (answer, *methods, *_helpers(answer, [])):
         for path, theirs in things.items():
             if thing is theirs:
                 return path
@@ -313,6 +313,18 @@ def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
             ):
                 return path
     return None
+
+
+def _helpers(answer: Any, found: list) -> list:
+    """Functions of a learner's own notebook or module that an answer calls, and those they call."""
+    if isinstance(answer, types.FunctionType):
+        for name in _names(answer.__code__):
+            other = answer.__globals__.get(name)
+            own = isinstance(other, types.FunctionType) and other.__module__ == answer.__module__
+            if own and other is not answer and other not in found:
+                found.append(other)
+                _helpers(other, found)
+    return found
 
 
 def _names(code: types.CodeType) -> set[str]:

@@ -67,6 +67,14 @@ def test_a_stub_is_no_answer_yet():
     assert MEAN.verdict(stub).name == "no answer yet"
 
 
+def helper(x):
+    return masked_mean(x[None, :, None], torch.ones(1, len(x)))[0, 0]
+
+
+def helper_of_helper(x):
+    return helper(x)
+
+
 def test_what_the_package_has_ready_is_not_an_answer():
     def by_name(x):
         return masked_mean(x[None, :, None], torch.ones(1, len(x)))[0, 0]
@@ -80,7 +88,8 @@ def test_what_the_package_has_ready_is_not_an_answer():
         return other(x[None, :, None], torch.ones(1, len(x)))[0, 0]
 
     inner = lambda x: (lambda y: masked_mean(y[None, :, None], torch.ones(1, len(y))))(x)[0, 0]
-    for answer in (masked_mean, by_name, by_module, by_import, inner):
+    by_helper = lambda x: helper_of_helper(x)
+    for answer in (masked_mean, by_name, by_module, by_import, inner, by_helper):
         assert MEAN.verdict(answer).name == "the book's own code", answer
 
 

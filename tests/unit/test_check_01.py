@@ -81,7 +81,8 @@ def test_of_ten_seeds_the_square_saves_all_and_the_leak_does_not():
 @pytest.mark.parametrize("activation", [torch.cos, torch.sin, nn.functional.silu, torch.square])
 def test_several_activations_of_ones_own_hold(activation):
     if activation is torch.square:
-        assert named("1.3", counted(yours=lambda x: x * x)) == "one of the three"
+        for dressed in (lambda x: x * x, lambda x: 3 * (x - 1) ** 2 + 0.5):
+            assert named("1.3", counted(yours=dressed)) == "one of the three"
     else:
         for seed in (None, 1, 2):
             check("1.3", counted(yours=activation), seed=seed)
@@ -272,6 +273,7 @@ def test_bad_input_is_told_in_a_sentence(number, answer):
         ("1.5", (least_squares(all_with_all), 100), "every number with every other"),
         ("1.5", (least_squares(like_with_like), 10), "too few"),
         ("1.5", (mlp, 32_000), "more than there is"),
+        ("1.5", (lambda x, y: product_world(0), 60), "it asks the world itself"),
     ],
 )  # fmt: skip
 def test_a_planted_mistake_is_named(number, answer, name):

@@ -162,7 +162,7 @@ def _tied_pairs_left_out(clicked, scores):
     return (yes > no).double().sum() / (yes != no).double().sum()
 
 
-def _ties_by_row(clicked, scores, descending=False):
+def _ties_by_row(clicked, scores):
     rank = torch.empty(len(scores), dtype=torch.float64)
     order = scores.argsort(stable=True)
     rank[order] = torch.arange(1, len(scores) + 1, dtype=torch.float64)
@@ -685,7 +685,7 @@ class _Referee:
         Raises:
             ValueError: another shape, NaN, +inf.
         """
-        scores = torch.as_tensor(scores).detach().double()
+        scores = torch.as_tensor(scores).detach().cpu().double()
         if tuple(scores.shape) != self.shape:
             raise ValueError(f"scores has shape {tuple(scores.shape)}; it must be {self.shape}")
         if bool((torch.isnan(scores) | torch.isposinf(scores)).any()):

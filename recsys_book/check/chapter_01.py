@@ -496,7 +496,7 @@ def _product_judge(answer, seed):
 
 
 def _predicted(predict: Callable, inputs: Tensor) -> Tensor | None:
-    got = torch.as_tensor(predict(inputs.clone())).detach().float()
+    got = torch.as_tensor(predict(inputs.clone())).detach().cpu().float()
     got = got.squeeze(-1) if got.shape == (len(inputs), 1) else got
     return got if got.shape == (len(inputs),) and bool(torch.isfinite(got).all()) else None
 

@@ -84,8 +84,8 @@ def _ideal_cases(generator):
             ((torch.tensor([1, 1, 0, 0]), 9, 2), "[1, 1, 0, 0], 9 relevant in all, k = 2"),
         ]
     cases = []
-    for k, more in ((5, 3), (10, 0), (4, 20)):
-        shown = (torch.rand(30, generator=generator) < 0.3).long()
+    for k, more, share in ((5, 3, 0.3), (20, 2, 0.1), (10, 0, 0.3), (4, 20, 0.3)):
+        shown = (torch.rand(30, generator=generator) < share).long()
         shown[1] = 1  # without any, an ideal made of what was found would divide by zero
         n = int(shown.sum()) + more + 1
         cases.append(((shown, n, k), f"30 films shown, {n} relevant in all, k = {k}"))

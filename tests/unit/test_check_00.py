@@ -353,3 +353,10 @@ def test_an_untouched_answer_says_so(number):
 )  # fmt: skip
 def test_a_planted_mistake_is_named(number, answer, name):
     assert named(number, answer) == name
+
+
+@pytest.mark.parametrize("seed", [1, 3, 1001])
+def test_a_graders_cases_tell_ideals_apart_too(seed):
+    of_k = lambda r, n, k: ndcg_by_loop(r, n, k, ideal_size=k)
+    assert named("0.1", of_k, seed) == "the ideal always has k"
+    assert named("0.1", ndcg_of_the_list, seed) == "the ideal is made of what was found"

@@ -295,7 +295,7 @@ def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
     if isinstance(answer, Mapping):
         return next(filter(None, (_lent(part, borrowed) for part in answer.values())), None)
     methods = list(vars(answer).values()) if inspect.isclass(answer) else []
-    for thing in (answer, *methods):
+    for thing in (answer, *methods, *_helpers(answer, [])):
         for path, theirs in things.items():
             if thing is theirs:
                 return path
@@ -318,10 +318,22 @@ def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
     return None
 
 
+def _helpers(answer: Any, found: list) -> list:
+    """Functions of a learner's own notebook or module that an answer calls, and those they call."""
+    if isinstance(answer, types.FunctionType):
+        for name in _names(answer.__code__):
+            other = answer.__globals__.get(name)
+            own = isinstance(other, types.FunctionType) and other.__module__ == answer.__module__
+            if own and other is not answer and other not in found:
+                found.append(other)
+                _helpers(other, found)
+    return found
+
+
 def _names(code: types.CodeType) -> set[str]:
     """Names that a function uses, those of functions inside it too."""
     names = set(code.co_names) | set(code.co_freevars)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
+            names |= _names(constant) - set(code.co_cellvars)  # those are its own variables
     return names

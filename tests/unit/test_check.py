@@ -67,6 +67,14 @@ def test_a_stub_is_no_answer_yet():
     assert MEAN.verdict(stub).name == "no answer yet"
 
 
+def helper(x):
+    return masked_mean(x[None, :, None], torch.ones(1, len(x)))[0, 0]
+
+
+def helper_of_helper(x):
+    return helper(x)
+
+
 def test_what_the_package_has_ready_is_not_an_answer():
     def by_name(x):
         return masked_mean(x[None, :, None], torch.ones(1, len(x)))[0, 0]
@@ -80,10 +88,19 @@ def test_what_the_package_has_ready_is_not_an_answer():
         return other(x[None, :, None], torch.ones(1, len(x)))[0, 0]
 
     inner = lambda x: (lambda y: masked_mean(y[None, :, None], torch.ones(1, len(y))))(x)[0, 0]
-    for answer in (masked_mean, by_name, by_module, by_import, inner):
+    by_helper = lambda x: helper_of_helper(x)
+    for answer in (masked_mean, by_name, by_module, by_import, inner, by_helper):
         assert MEAN.verdict(answer).name == "the book's own code", answer
     both = {"mine": lambda x: x.mean(), "lent": by_name}  # a part of an answer
     assert MEAN.verdict(both).name == "the book's own code"
+
+
+def test_a_variable_of_the_same_name_is_not_the_package():
+    def answer(x):
+        masked_mean = x.sum()
+        return (lambda n: masked_mean / n)(len(x))
+
+    assert MEAN.verdict(answer) is None
 
 
 def test_values_and_words():

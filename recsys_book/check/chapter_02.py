@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -306,6 +307,7 @@ CLICK_STEP = Exercise(
 # ---------------------------------------------------------------- 2.5 three maps that lie
 
 
+@lru_cache(maxsize=4)
 def three_maps(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Three sets of points and a t-SNE map of each.
 

@@ -19,6 +19,27 @@ class Planted:
 
 
 PLANTED = {
+    "chapter_00": Planted(
+        "0.1",
+        """
+def ndcg(relevant, n_relevant, k):
+    gain = 1 / torch.log2(torch.arange(k, dtype=torch.float64) + 2)
+    top = relevant[:k].double()
+    best = top.sort(descending=True).values
+    return float(top @ gain[: len(top)] / (best @ gain[: len(top)]))
+""",
+        "the ideal is made of what was found",
+    ),
+    "chapter_01": Planted(
+        "1.2",
+        """
+def nearest_sum(table):
+    of_user = table.mean(dim=1, keepdim=True)
+    of_film = table.mean(dim=0, keepdim=True)
+    return of_user + of_film
+""",
+        "the mean is counted twice",
+    ),
     "chapter_02": Planted(
         "2.3",
         """

@@ -168,3 +168,14 @@ def test_a_list_that_cannot_be_made_says_why(small_house):
     copy.unlink()
     with pytest.raises(ExercisesError, match=r"04_two_stages.ipynb has no exercises.*is missing"):
         read_assignments(small_house)
+
+
+def test_the_chapters_lists_are_in_step_with_the_notebooks():
+    from exercises import chapters_with_lists
+
+    for path, text in chapters_with_lists().items():
+        assert json.loads(text) == json.loads(path.read_text(encoding="utf-8")), "make exercises"
+
+
+def test_every_chapter_has_its_exercises():
+    assert assignments() == [f"chapter_{path.stem[:2]}" for path in CHAPTERS]

@@ -75,7 +75,8 @@ def test_links_and_set_up_are_the_chapters(name):
 def test_a_students_copy_gives_nothing_away(name):
     source, copy = read("source", name), read("release", name)
     handed_out = text_of(copy)
-    for word in ("SOLUTION", "HIDDEN", "seed=2"):
+    assert not re.search(r"check\(.*seed=", handed_out)  # by which hidden cases are drawn
+    for word in ("SOLUTION", "HIDDEN"):
         assert word not in handed_out, word
     kept = {line.strip() for line in handed_out.splitlines()}
     secret = []
@@ -179,3 +180,10 @@ def test_the_chapters_lists_are_in_step_with_the_notebooks():
 
 def test_every_chapter_has_its_exercises():
     assert assignments() == [f"chapter_{path.stem[:2]}" for path in CHAPTERS]
+
+
+def test_the_teachers_page_names_every_exercise():
+    page = (ROOT / "book/for-teachers.md").read_text(encoding="utf-8")
+    for name in assignments():
+        first, *_, last = exercises(int(name[-2:]))
+        assert f"{first} to {last} |" in page, name

@@ -61,6 +61,17 @@ def drop_stale_cache() -> bool:
     return True
 
 
+def hand_out(made: Path) -> None:
+    """Put the students' copies of the exercises into a finished site, where its links lead."""
+    folder = made / "book" / "exercises" / "release"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(
+        ROOT / "book" / "exercises" / "release",
+        folder,
+        ignore=shutil.ignore_patterns(".ipynb_checkpoints"),
+    )
+
+
 def swap_in(made: Path) -> None:
     """Put a finished site in the place of the last one, in two renames."""
     fresh, old = FINISHED.with_name("html.new"), FINISHED.with_name("html.old")
@@ -109,6 +120,7 @@ def main() -> int:
     except slides.SlidesError as error:
         print(f"No slides: {error}; {last_good()}.", file=sys.stderr)
         return 1
+    hand_out(made)
     swap_in(made)
     print(f"The book is in {FINISHED / 'index.html'}, its slides in {FINISHED / 'slides'}")
     return 0

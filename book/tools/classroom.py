@@ -119,7 +119,7 @@ def as_list(assignments: list[Assignment]) -> str:
     for one in assignments:
         parts.append(f"**{one.title}** ({len(one.rows)} exercises, {one.minutes} minutes)")
         parts.append(
-            f"[Open in Colab]({one.colab}) · {{download}}`Download <{one.copy}>` · "
+            f'[Open in Colab]({one.colab}) · <a href="{one.copy}" download>Download</a> · '
             f"[Chapter](../chapters/{one.chapter})"
         )
         parts.append("\n".join(_items(one)))
@@ -159,7 +159,8 @@ def fold(one: Assignment) -> str:
         "",
         "They stand in a notebook of their own and check themselves: an answer holds, or you are "
         f"told what it looks like. [Open it in Colab]({one.colab}); in Jupyter it is "
-        f"[{name}](../book/{one.copy}).",
+        # Not as Markdown: Sphinx would look for a page of that name. The build puts the file there.
+        f'<a href="../book/{one.copy}">{name}</a>.',
         "",
         *_items(one),
         "",

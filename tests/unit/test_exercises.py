@@ -139,7 +139,7 @@ def test_the_list_is_read_from_the_notebooks(small_house):
     assert (one.title, one.reading, one.minutes, one.points) == ("4 · Two stages", 45, 80, 7)
     text = as_list([one])
     assert "- 4.1 One (warm-up, 10 minutes)\n- 4.2 Two (70 minutes)" in text
-    assert "{download}`Download <exercises/release/chapter_04/exercises_04.ipynb>`" in text
+    assert '<a href="exercises/release/chapter_04/exercises_04.ipynb" download>' in text
     table = as_table([one, one]).splitlines()
     assert table[2] == "| [4 · Two stages](../chapters/04_two_stages) | 45 | 2 | 80 | 7 |"
     assert table[-1] == "| **Together** | 90 | 4 | 160 | 14 |"
@@ -154,7 +154,7 @@ def test_a_chapters_fold_is_written_anew_and_nothing_else(small_house):
     last = "".join(new[1]["source"])
     assert "hint" not in last and "more" not in last and last.count("<b>Exercises</b>") == 1
     assert "(two, about 80 minutes)" in last and "- 4.2 Two (70 minutes)" in last
-    assert "(../book/exercises/release/chapter_04/exercises_04.ipynb)" in last
+    assert '<a href="../book/exercises/release/chapter_04/exercises_04.ipynb">' in last
     assert last.startswith("<details open><summary><b>Check yourself</b></summary>")
     assert last.endswith("<details><summary><b>Further reading</b></summary>\n\nx")
 

@@ -29,7 +29,7 @@ classroom: $(STAMP)  ## the exercises, handed out and graded by nbgrader
 
 pages: $(STAMP)  # built without the reader's data, as the published book is
 	env -u RECSYS_BOOK_DATA $(BOOK)
-	$(BIN)/python -m pytest tests/pages
+	$(BIN)/python -m pytest tests/pages -n 2
 
 serve: book  ## look at the book on http://127.0.0.1:8000
 	$(BIN)/python book/tools/serve.py

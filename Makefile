@@ -28,7 +28,7 @@ classroom: $(STAMP)  ## the exercises, handed out and graded by nbgrader
 	RECSYS_BOOK_THREADS=1 $(BIN)/python -m pytest tests/classroom -n 2 --dist loadgroup
 
 pages: $(STAMP)  # built without the reader's data, as the published book is
-	env -u RECSYS_BOOK_DATA $(BOOK)
+	env -u RECSYS_BOOK_DATA RECSYS_BOOK_JOBS=2 $(BOOK)
 	$(BIN)/python -m pytest tests/pages -n 2
 
 serve: book  ## look at the book on http://127.0.0.1:8000

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 import sys
+import textwrap
 import types
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+WIDTH = 88  # columns of a verdict
 #: A test's arguments, and how to say them in a few words ("" lets the values speak).
 Probe = tuple[tuple, str]
 
@@ -101,12 +103,16 @@ def report(number: str, exercise: Exercise, found: Finding | None) -> str:
     if found is None:
         return f"✓ {head}: it holds."
     lines = [f"✗ {head}: not yet."]
-    if found.name is not None:
-        lines.append(f"  Likeliest: {found.name}.")
-    if found.seen:
-        lines.append(f"  Seen: {found.seen}")
-    if found.hint:
-        lines.append(f"  Hint: {found.hint}")
+    for word, text in (
+        ("Likeliest", found.name and f"{found.name}."),
+        ("Seen", found.seen),
+        ("Hint", found.hint),
+    ):
+        if text:  # a graded copy does not break long lines
+            lines += textwrap.wrap(
+                f"{word}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    ",
+                break_long_words=False, break_on_hyphens=False,
+            )  # fmt: skip
     return "\n".join(lines)
 
 

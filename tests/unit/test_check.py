@@ -148,3 +148,10 @@ def test_a_judge_that_names_without_a_hint_is_a_fault_of_ours():
     bad = Exercise("Bad", lambda answer, seed: Finding(name="unheard of"), {"a": "b"})
     with pytest.raises(KeyError):
         bad.verdict(1)
+
+
+def test_a_long_verdict_is_broken_into_lines_and_says_the_same():
+    found = Finding("seen " * 40, "a name", "think " * 60)
+    text = report("1.1", MEAN, found)
+    assert max(map(len, text.split("\n"))) <= 88
+    assert " ".join(text.split()).count("think") == 60 and "\n    think" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recsys_book import BOOK, REPOSITORY
-from recsys_book.check import exercises
+from recsys_book.check import NotYet, check, exercises
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
@@ -187,3 +187,11 @@ def test_the_teachers_page_names_every_exercise():
     for name in assignments():
         first, *_, last = exercises(int(name[-2:]))
         assert f"{first} to {last} |" in page, name
+
+
+def test_the_example_on_the_pages_is_what_a_student_sees():
+    wrong = lambda vectors, mask: (vectors * mask[..., None]).sum(1) / vectors.shape[1]
+    with pytest.raises(NotYet) as stopped:
+        check("2.3", wrong)
+    for name in ("README.md", "book/exercises.md"):
+        assert f"```text\n{stopped.value}\n```" in (ROOT / name).read_text(encoding="utf-8"), name

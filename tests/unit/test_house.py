@@ -170,9 +170,36 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
 
     monkeypatch.setattr(build.subprocess, "run", lambda *a, **k: Failed())
     monkeypatch.setattr(sys, "argv", ["build.py"])
+    for name in ("TQDM_DISABLE", "PYTHONHASHSEED"):  # main sets them; this puts them back
+        monkeypatch.setenv(name, "0")
     assert build.main() == 1
     assert (finished / "index.html").read_text() == "good"
     assert "the last good book stays" in capfd.readouterr().err
+
+
+def test_chapters_executed_ahead_are_found_in_the_cache_and_a_failing_one_is_left(
+    tmp_path, monkeypatch
+):
+    import build
+    import nbformat
+    from jupyter_cache import get_cache
+
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    (tmp_path / "chapters").mkdir()
+    for name, code in {"00_good": "1 + 1", "01_bad": "1 / 0", "02_good": "'x' * 3"}.items():
+        cells = [nbformat.v4.new_code_cell(code)]
+        path = tmp_path / "chapters" / f"{name}.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    assert build.execute_ahead(1) == 0  # nothing is done ahead
+    assert build.execute_ahead(2) == 2
+    cache = get_cache(tmp_path / "cache")
+    read = lambda name: nbformat.read(tmp_path / "chapters" / f"{name}.ipynb", as_version=4)
+    found = cache.merge_match_into_notebook(read("02_good"))[1]
+    assert found.cells[0].outputs[0].data["text/plain"] == "'xxx'"
+    with pytest.raises(KeyError):
+        cache.match_cache_notebook(read("01_bad"))
+    assert build.execute_ahead(2) == 0  # what is there is not executed again
 
 
 def test_swapping_in_replaces_the_book(tmp_path, monkeypatch):

@@ -336,7 +336,7 @@ def test_an_untouched_answer_says_so(number):
         ("0.2", auc_by_places, "ties stand in the order of the rows"),
         ("0.2", lambda y, s: auc_by_loop(1 - y, s), "the wrong way round"),
         ("0.2", lambda y, s: ((s > 0.5) == y.bool()).float().mean(), "accuracy, not order"),
-        ("0.2", roc_auc_score, "the book's own code"),
+        ("0.2", roc_auc_score, "ready-made code"),
         ("0.4", lambda *x: drawn(*x, apart=True), "each model draws its own users"),
         ("0.4", lambda *x: drawn(*x, ends=(5, 95)), "one side of the interval only"),
         ("0.4", lambda *x: drawn(*x, put_back=False), "drawn without putting back"),

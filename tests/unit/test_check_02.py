@@ -151,7 +151,7 @@ def test_a_lie_holds_and_honest_maps_do_not():
         ("2.1", gradient_of_a_mean, "it averages over the batch"),
         ("2.1", gradient_mean_by_row, "it averages the visits of a row"),
         ("2.1", gradient_of_read_rows, "only the rows that were read"),
-        ("2.1", torch.nn.functional.embedding, "the book's own code"),
+        ("2.1", torch.nn.functional.embedding, "ready-made code"),
         ("2.2", lambda n, share: n, "as many rows as ids"),
         ("2.2", lambda n, share: n / share, "one in 1/share"),
         ("2.2", lambda n, share: -n / np.log(share), "the complement"),

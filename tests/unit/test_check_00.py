@@ -105,6 +105,8 @@ def split_by_hand(user, item, time, n_items, mistake=None):
         for place, r in enumerate(order):
             back = len(t) - place
             part[r] = "test" if back <= n else "validation" if back <= 2 * n else "train"
+    if mistake == "later than the cut":
+        part = ["train" if x <= cut_1 else "validation" if x <= cut_2 else "test" for x in t]
     if mistake == "oldest":
         part = [{"train": "test", "test": "train"}.get(p, p) for p in part]
     seen = {"all": {"train", "validation", "test"}, "both": {"train", "validation"}}
@@ -138,6 +140,7 @@ SPLITS = {
     "last of each user": "each user's own last ones",
     "positions": "the order of the rows is taken for time",
     "inside a second": "one second stands in two parts",
+    "later than the cut": "the second at the cut goes to the earlier part",
     "oldest": "the oldest rows are tested",
     "all": "popularity knows the test",
     "both": "popularity knows the validation",

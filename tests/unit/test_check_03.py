@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -129,11 +130,29 @@ def draw_seeded(held_out, seen, n, generator):
     return draw_by_loop(held_out, seen, n, torch.Generator().manual_seed(42))
 
 
+def draw_with_numpy(held_out, seen, n, generator):
+    random, rows = np.random.default_rng(generator.initial_seed()), []
+    for user, film in enumerate(held_out.tolist()):
+        allowed = np.setdiff1d(np.flatnonzero(~seen[user].numpy()), [film])
+        rows.append([film, *random.choice(allowed, n, replace=False)])
+    return np.array(rows)
+
+
 def others_first(held_out, seen, n, generator):
     return draw_by_loop(held_out, seen, n, generator).flip(1)
 
 
 # ---------------------------------------------------------------- 3.4
+
+
+def mean_place(scores, k):
+    above, equal = (scores > scores[:, :1]).sum(1), (scores[:, 1:] == scores[:, :1]).sum(1)
+    return above + 1 + equal / 2 <= k
+
+
+def nan_on_top(scores, k):
+    filled = torch.where(scores.isnan(), torch.inf, scores)
+    return (filled[:, 1:] >= filled[:, :1]).sum(1) < k
 
 
 def hit_by_loop(scores, k):
@@ -186,6 +205,7 @@ def test_right_answers_hold(seed, monkeypatch):
     check("3.1", neumf, seed=seed)
     check("3.2", fusion(), seed=seed)
     check("3.3", draw_by_loop, seed=seed)
+    check("3.3", draw_with_numpy, seed=seed)
     check("3.3", draw_by_weight, seed=seed)
     check("3.4", hit_by_loop, seed=seed)
     check("3.5", cell(), seed=seed)
@@ -266,6 +286,8 @@ def test_right_answers_hold(seed, monkeypatch):
         ),
         ("3.4", lambda s, k: (s[:, 1:] >= s[:, :1]).sum(1) < k, "NaN scores a hit"),
         ("3.4", lambda s, k: (~(s < s[:, :1])).sum(1) < k, "one place too few"),
+        ("3.4", mean_place, "a tie is shared out"),
+        ("3.4", nan_on_top, "NaN is a very high score"),
         ("3.5", cell(rates_without_a_mask), "the empty place is taken for the last film"),
         ("3.5", cell(rates_with_zeros), "an empty place is a rival"),
         ("3.5", cell(rates_of_a_leak), "the answers are counted too"),

@@ -1,6 +1,7 @@
 """Chapter 03's exercises: right answers hold, and the mistakes learners make are told by name."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from recsys_book.check import NotYet, check
 from recsys_book.check import chapter_03 as chapter
 from recsys_book.check.chapter_03 import Contest, Knobs, Trial
 from recsys_book.claims import paired_interval
+from recsys_book.reproduce import read_record
 
 
 def named(number, answer, seed=None):
@@ -301,6 +303,17 @@ def test_right_answers_hold(seed, monkeypatch):
 def test_a_planted_mistake_is_named(number, answer, name, monkeypatch):
     monkeypatch.setattr(chapter, "the_papers_split", lambda: None)
     assert named(number, answer) == name
+
+
+def test_the_figures_that_the_notebook_prints_are_the_records():
+    figures = read_record("additive")["figures"]
+    path = Path(__file__).parents[2] / "book/exercises/source/chapter_03/exercises_03.ipynb"
+    text = path.read_text(encoding="utf-8")
+    rates = [run["hit_rate"] for run in figures["mf_0"]["runs"]]
+    short = lambda rate: f"{rate:.4f}".removeprefix("0")
+    assert f"ended at {short(min(rates))} to {short(max(rates))} with three seeds" in text
+    assert len(rates) == 3
+    assert f"popularity gets {short(figures['popularity']['hit_rate'])} to" in text
 
 
 def test_the_cell_is_judged_on_the_papers_split_where_it_is_at_hand(monkeypatch):

@@ -882,16 +882,17 @@ def _contest_judge(answer, seed):
     if min(distinct.values()) < _LEAST:
         least = min(distinct, key=distinct.get)
         return Finding(f"{distinct[least]} different settings of {least}.", "hardly searched")
-    if contest.test is None or contest.chosen is None:
-        return Finding(name="the test was not looked at")
-    for name in n:
-        best = max(contest.tried[name], key=lambda trial: trial.validation)
-        if contest.chosen[name] != best.knobs:
-            seen = f"{name} was tested with {contest.chosen[name]}; {best.knobs} had more."
-            return Finding(seen, "not chosen by validation")
+    bests = {name: max(contest.tried[name], key=lambda trial: trial.validation) for name in n}
+    for name, best in bests.items():  # asked before the test, so that nobody has to look twice
         if best.validation < contest.popularity + _REACH:
             seen = f"validation NDCG of {name}'s best is {best.validation:.3f}, of popularity "
             return Finding(f"{seen}{contest.popularity:.3f}.", "a straw man")
+    if contest.test is None or contest.chosen is None:
+        return Finding(name="the test was not looked at")
+    for name, best in bests.items():
+        if contest.chosen[name] != best.knobs:
+            seen = f"{name} was tested with {contest.chosen[name]}; {best.knobs} had more."
+            return Finding(seen, "not chosen by validation")
         again = [_share(name, best.knobs, Contest.TEST[0]) - contest.test[name][0]]
         if seed is not None:
             again.append(_validation(name, best.knobs, Contest.PRACTICE[0]) - best.by_world[0])

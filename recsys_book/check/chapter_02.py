@@ -273,6 +273,10 @@ def _squared_error(p, q, y, lr):
     return p - lr * error * q, q - lr * error * p
 
 
+def _only_the_film(p, q, y, lr):
+    return p, q - lr * (torch.sigmoid(p @ q) - y) * p
+
+
 def _towards_itself(p, q, y, lr):
     error = torch.sigmoid(p @ q) - y
     return p - lr * error * p, q - lr * error * q
@@ -299,6 +303,7 @@ CLICK_STEP = Exercise(
             "uphill": _uphill,
             "squared error": _squared_error,
             "each is moved along itself": _towards_itself,
+            "only the film moves": _only_the_film,
         },
         _step_cases,
     ),
@@ -312,6 +317,8 @@ CLICK_STEP = Exercise(
         "squared error": "That is the gradient of (p·q − y)². Log-loss compares the *probability*, "
         "sigmoid(p·q), with y.",
         "each is moved along itself": "The derivative of p·q with respect to p is q, not p.",
+        "only the film moves": "The loss has a derivative by p as well. Which two vectors stand in "
+        "p·q?",
     },
 )
 

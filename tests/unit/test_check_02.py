@@ -174,6 +174,7 @@ def test_a_lie_holds_and_honest_maps_do_not():
             lambda v, m: (v * m[:, :, None]).sum(1) / m.sum(1)[:, None],
             "an empty history is not a number",
         ),
+        ("2.4", lambda p, q, y, lr: (p, step_by_autograd(p, q, y, lr)[1]), "only the film moves"),
         ("2.4", step_in_turn, "one after the other"),
         ("2.4", step_with_new_p, "q meets the new p"),
         (

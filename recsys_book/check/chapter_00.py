@@ -326,6 +326,12 @@ def _judge_cut(log, part: Tensor) -> Finding | None:
     ties = int(torch.bincount(time).max())
     sizes = torch.bincount(part, minlength=3)[1:]
     if bool(((sizes - PART * len(time)).abs() <= ties).all()):
+        for b, size in ((1, int(sizes.sum())), (2, int(sizes[1]))):
+            # The second at the cut makes the later part larger than its share, and never smaller.
+            if size < math.floor(PART * len(time)) * (3 - b):
+                seen = f"{names[b]} begins at second {int(time[part == b].min())}, and {size} of "
+                seen += f"{len(time)} rows come from there on."
+                return Finding(seen, "the second at the cut goes to the earlier part")
         return None
     span = (time - time.min()) / (time.max() - time.min())
     by_clock = (span >= 1 - 2 * PART).long() + (span >= 1 - PART).long()
@@ -447,6 +453,9 @@ SPLIT = Exercise(
         "one second stands in two parts": "Rows of one second happened at once, such as a list of "
         "films. Cut between two seconds, not between two rows: take the second at the cut, and "
         "put all of it into the later part.",
+        "the second at the cut goes to the earlier part": "Where the cut falls into a second, all "
+        "of that second goes to the later part: trained on is what is surely older. Look at > "
+        "and >=.",
         "a share of the clock": "You cut the time between first and last row. A fifth of the "
         "*rows* is asked for; a log is seldom even.",
         "popularity knows the test": "You counted over the whole log. A feature is a part of the "

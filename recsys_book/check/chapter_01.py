@@ -278,7 +278,10 @@ def _judge_activation(f: Callable[[Tensor], Tensor], seed: int | None) -> Findin
     line = torch.stack([x, torch.ones_like(x)], dim=1)
     if _made_of(line, y):
         return Finding(name="a straight line")
+    turns = float(y.diff().min()) < -1e-6 and float(y.diff().max()) > 1e-6
     for name in MEASURED:
+        if name == "leaky ReLU" and turns:
+            continue  # |x| is made of the two as well, and is another thing: it turns round
         if _made_of(torch.column_stack([ACTIVATIONS[name](x), line]), y):
             return Finding(f"it is a {name} and a straight line.", "one of the three")
     first = 100 if seed is None else 1_000 + 10 * seed
@@ -520,7 +523,12 @@ def _kind_of_predictor(
         cross = ask(unit.repeat_interleave(DIM, 0), unit.repeat(DIM, 1)).view(DIM, DIM)
         off = cross - torch.diag(cross.diagonal())
         return "every number with every other" if float(off.abs().max()) > 1e-3 else "too few"
-    return "learned by heart" if own < 0.5 * float((got - truth).square().mean().sqrt()) else None
+    if own >= 0.5 * float((got - truth).square().mean().sqrt()):
+        return None
+    scale = torch.linspace(0.5, 2, DIM)
+    if near(ask(p, q), ask(p * scale, q / scale)):  # each product is as it was
+        return "products, and then a bend"
+    return "learned by heart"
 
 
 PRODUCT = Exercise(
@@ -535,8 +543,12 @@ PRODUCT = Exercise(
         "and some are negative: those sixteen numbers are what has to be learned.",
         "every number with every other": "256 products p_d q_e for a hundred examples: many "
         "weights fit them all, and most are wrong. Which products does the target hold?",
-        "learned by heart": "It fits its own examples and not fresh ones: nothing in its inputs "
-        "says that things are multiplied. Let it see p_d q_d, and let what follows be simple.",
+        "learned by heart": "It fits its own examples and not fresh ones. Does anything in its "
+        "inputs say what is multiplied by what? Let it see p_d q_d and little else, and let what "
+        "follows be simple.",
+        "products, and then a bend": "It sees the right products. What comes after them may still "
+        "bend in many ways, and a hundred examples do not say which. What does the formula do "
+        "with the products?",
         "too few": "The right products, and too few examples for sixteen weights under noise. A "
         "few more, or a little shrinkage.",
     },

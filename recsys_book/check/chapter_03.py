@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from numbers import Real
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -342,9 +343,9 @@ def _look_at_rows(got, held_out, seen, n):
 
 def _all_alike(answer, held_out, seen, n, times: int = 300):
     """Every film that may come up does so as often as any other, within six standard errors."""
-    generator = torch.Generator().manual_seed(11)
     count = torch.zeros(seen.shape)
-    for _ in range(times):
+    for draw in range(times):  # each evaluation has a generator of its own
+        generator = torch.Generator().manual_seed(1_000 + draw)
         got = torch.as_tensor(answer(held_out.clone(), seen.clone(), n, generator))
         found = _look_at_rows(got, held_out, seen, n)
         if found is not None:
@@ -410,7 +411,11 @@ def _tie_cases(generator):
             ([nan, nan, nan, nan], "a model that has diverged"),
             ([3.0, nan, nan, 0], "two rivals whose scores are no numbers"),
         ]
-        rows.append(([1.0, 1, 1], "three equals"))
+        rows += [
+            ([1.0, 1, 1], "three equals"),
+            ([1.0, 1, 1, 1, 1, 1, 1], "seven equals"),
+            ([nan, 3, 2, 1], "only the film looked for is no number"),
+        ]
         return [((torch.tensor([row]), 2), told) for row, told in rows]
     scores = torch.randint(6, (60, 12), generator=generator).float()
     scores[torch.rand(60, 12, generator=generator) < 0.05] = nan
@@ -424,6 +429,18 @@ TIES = Exercise(
         _hits,
         {
             "a tie favours the film looked for": lambda s, k: (s > s[:, :1]).sum(1) < k,
+            "a tie is shared out": lambda s, k: (
+                (s > s[:, :1]).sum(1) + ((s == s[:, :1]).sum(1) + 1) / 2 <= k
+            ),
+            "NaN is a very high score": lambda s, k: (
+                (
+                    ~(
+                        s.nan_to_num(torch.inf, neginf=-torch.inf)
+                        < s.nan_to_num(torch.inf, neginf=-torch.inf)[:, :1]
+                    )
+                ).sum(1)
+                <= k
+            ),
             "NaN scores a hit": lambda s, k: (s >= s[:, :1]).sum(1) <= k,
             "one place too few": lambda s, k: (~(s < s[:, :1])).sum(1) < k,
             "one place too many": lambda s, k: (~(s < s[:, :1])).sum(1) <= k + 1,
@@ -438,6 +455,10 @@ TIES = Exercise(
         "a tie favours the film looked for": "A model that says the same of all films would then "
         "hit every time. Who comes before the held-out film: those above it, or those that are not "
         "below?",
+        "a tie is shared out": "You give the film the mean of the places that its equals fill. The "
+        "rule here is strict: all of them come before it.",
+        "NaN is a very high score": "For the others that is right. The film looked for has no "
+        "score then, and is not found.",
         "NaN scores a hit": "Every comparison with NaN is false, so nothing is counted above it. "
         "Count what is *not below* the held-out film.",
         "one place too few": "The held-out film is not below itself. Did you count it?",
@@ -563,7 +584,7 @@ def _cell_judge(answer, seed):
 
     def pair(*arguments):
         given = function(*arguments)
-        if not isinstance(given, (tuple, list, Tensor)) or len(given) != 2:
+        if not isinstance(given, (tuple, list, Tensor, np.ndarray)) or len(given) != 2:
             raise TypeError("two hit rates are wanted: the strict rule's, then the kind rule's")
         return torch.tensor([float(g) for g in given], dtype=torch.float64)
 
@@ -861,16 +882,17 @@ def _contest_judge(answer, seed):
     if min(distinct.values()) < _LEAST:
         least = min(distinct, key=distinct.get)
         return Finding(f"{distinct[least]} different settings of {least}.", "hardly searched")
-    if contest.test is None or contest.chosen is None:
-        return Finding(name="the test was not looked at")
-    for name in n:
-        best = max(contest.tried[name], key=lambda trial: trial.validation)
-        if contest.chosen[name] != best.knobs:
-            seen = f"{name} was tested with {contest.chosen[name]}; {best.knobs} had more."
-            return Finding(seen, "not chosen by validation")
+    bests = {name: max(contest.tried[name], key=lambda trial: trial.validation) for name in n}
+    for name, best in bests.items():  # asked before the test, so that nobody has to look twice
         if best.validation < contest.popularity + _REACH:
             seen = f"validation NDCG of {name}'s best is {best.validation:.3f}, of popularity "
             return Finding(f"{seen}{contest.popularity:.3f}.", "a straw man")
+    if contest.test is None or contest.chosen is None:
+        return Finding(name="the test was not looked at")
+    for name, best in bests.items():
+        if contest.chosen[name] != best.knobs:
+            seen = f"{name} was tested with {contest.chosen[name]}; {best.knobs} had more."
+            return Finding(seen, "not chosen by validation")
         again = [_share(name, best.knobs, Contest.TEST[0]) - contest.test[name][0]]
         if seed is not None:
             again.append(_validation(name, best.knobs, Contest.PRACTICE[0]) - best.by_world[0])

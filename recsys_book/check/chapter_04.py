@@ -115,7 +115,11 @@ def _settled(histories):
 
     def settled(user, item, time, length, n_items):
         rows = histories(user, item, time, length, n_items)
-        if not isinstance(rows, Tensor) or rows.shape != (len(user), length):
+        try:
+            rows = torch.as_tensor(rows)
+        except (TypeError, ValueError, RuntimeError):
+            return rows
+        if rows.shape != (len(user), length):
             return rows
         when = {int(i): int(t) for i, t in zip(item, time, strict=True)}
         runs = [groupby(row, key=lambda i: when.get(i, -1)) for row in rows.tolist()]
@@ -329,6 +333,10 @@ def _weight_of_one(logits, clicked, minutes):
     return _weighted(logits, clicked, weight).mean()
 
 
+def _at_least_a_minute(logits, clicked, minutes):
+    return _weighted(logits, clicked & (minutes > 0), minutes.clamp(min=1)).mean()
+
+
 def _log_of_sigmoid(logits, clicked, minutes):
     watched = clicked & (minutes > 0)
     p = torch.sigmoid(logits)
@@ -345,6 +353,10 @@ def _loss_cases(generator):
         return [
             ((logits[:4], clicked[:4], minutes[:4]), "two clicked, two not"),
             ((logits, clicked, minutes), "and one clicked and closed at once"),
+            (
+                (logits[:2], clicked[:2], torch.tensor([40.0, 0.25])),
+                "two clicked, one watched for a quarter of a minute",
+            ),
             (
                 (sure, torch.tensor([False, True, False]), torch.tensor([0.0, 3.0, 0.0])),
                 "logits of 120 and −120",
@@ -375,6 +387,7 @@ _LOSS = by_cases(
         "one weight for all clicks": _one_weight,
         "a click of no minutes vanishes": _vanishing,
         "a click of no minutes still counts as watched": _weight_of_one,
+        "a short watch counts as a whole minute": _at_least_a_minute,
         "divided by the weights": _by_own_weight,
         "the logarithm of a sigmoid": _log_of_sigmoid,
     },
@@ -421,6 +434,8 @@ MINUTES = Exercise(
         "ever learns of it. It is an impression that nobody watched.",
         "a click of no minutes still counts as watched": "It is a click, but nothing was watched. "
         "With a weight of 1 it stands for a minute that never was.",
+        "a short watch counts as a whole minute": "Fifteen seconds are a quarter of a minute, and "
+        "weigh a quarter. Only T = 0 is a case of its own.",
         "divided by the weights": "Dividing by the batch's own weights makes one long watch turn "
         "down all others of its batch. The mean is over impressions.",
         "the logarithm of a sigmoid": "At a logit of 120 the sigmoid is 1 in every digit, and the "

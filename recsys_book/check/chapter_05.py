@@ -72,6 +72,12 @@ def _pairs_judge(answer, seed):
         got.append(ids)
     bad = next((i for i, ids in enumerate(got) if _number_fault(ids, *sizes[i])), None)
     if bad is None:
+        for grid, size, ids in zip(grids, sizes, got, strict=True):
+            inner = (grid[0] < size[0] - 1) & (grid[1] < size[1] - 1)
+            part = inner.nonzero().flatten().flip(0)
+            if not same(answer(*(side[part] for side in grid), *size), ids[part], 0.0):
+                seen = f"{size[0]} by {size[1]} ids: some of the pairs alone get other numbers."
+                return Finding(seen, "it depends on the batch")
         if any(ids.is_floating_point() for ids in got):
             return Finding(f"The ids have dtype {got[0].dtype}.", "ids that are floats")
         return None
@@ -122,6 +128,8 @@ PAIRS = Exercise(
         "place of 10 the number of ids.",
         "it counts from one": "The last pair falls off the table. Ids start at 0: where does "
         "pair (0, 0) go?",
+        "it depends on the batch": "Tomorrow a batch holds other pairs, and each must find its own "
+        "row again. The number may hang on the pair, n_left and n_right, and on nothing else.",
         "ids that are floats": "Above 2^24 neighbouring float32 numbers fall together, and an id "
         "above that becomes another pair's. Stay with whole numbers.",
     },
@@ -170,7 +178,10 @@ def _bucket_judge(answer, seed):
 
 def _hashes_strings(answer: Callable) -> bool:
     """Whether a function asks Python for the hash of a string, which each process salts anew."""
-    space, seen = getattr(answer, "__globals__", {}), []
+    whose = getattr(answer, "func", answer)  # of a partial
+    space, seen = getattr(whose, "__globals__", None), []
+    if space is None:  # an object that can be called
+        space = getattr(type(whose).__call__, "__globals__", {})
 
     def spy(thing):
         parts = thing if isinstance(thing, tuple) else (thing,)
@@ -279,6 +290,10 @@ def _no_gap(w, z, n, g, lr, l1, l2, beta):
     return torch.where(z.abs() <= l1, 0.0, w), z, n
 
 
+def _no_beta(w, z, n, g, lr, l1, l2, beta):
+    return _ftrl(w, z, n, g, lr, l1, l2, 0.0)
+
+
 def _ftrl_cases(generator):
     def after(pulls, *settings):
         state = (torch.zeros(pulls.shape[1]),) * 3
@@ -314,6 +329,7 @@ _ftrl_by_cases = by_cases(
         "the old n in w": _old_n_in_w,
         "uphill": _uphill,
         "a gate, not a threshold": _no_gap,
+        "β is left out": _no_beta,
     },
     _ftrl_cases,
 )
@@ -385,6 +401,7 @@ FTRL_STEP = Exercise(
         "front.",
         "a gate, not a threshold": "Zero below λ1 is right. Above it, only what *exceeds* λ1 "
         "counts; else the weight jumps where it leaves zero.",
+        "β is left out": "z and n are right. What is added to √n before it is divided by α?",
         "λ2 in the wrong place": "Without λ2 all is well. λ2 makes the pull back to zero stiffer: "
         "it joins what z is divided by.",
     },

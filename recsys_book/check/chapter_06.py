@@ -284,6 +284,14 @@ def _sampler_judge(answer, seed):
     return Finding(text + (f" (And {more} more of what was asked fails.)" if more else ""), name)
 
 
+def _tensor(part) -> Tensor:
+    """Arrays and lists as tensors; what is neither stays."""
+    try:
+        return torch.as_tensor(part)
+    except (TypeError, ValueError, RuntimeError):
+        return part
+
+
 def _sampler_faults(answer: Callable, seed: int) -> Finding | list[tuple[str, str]]:
     """Names and descriptions of all that is wrong; a Finding where the form is."""
     generator = torch.Generator().manual_seed(seed)
@@ -295,6 +303,7 @@ def _sampler_faults(answer: Callable, seed: int) -> Finding | list[tuple[str, st
     seen[3, -1], seen[3, 0] = False, False
     seen[4] = False
     seen[4, -1] = True
+    seen = torch.cat([seen, torch.ones(1, 12, dtype=torch.bool)])  # nobody asks about user 5
     faults: list[tuple[str, str]] = []
 
     def fault(name: str, text: str) -> None:
@@ -302,10 +311,17 @@ def _sampler_faults(answer: Callable, seed: int) -> Finding | list[tuple[str, st
 
     draws = torch.Generator().manual_seed(11)
     users = torch.tensor([0, 0, 1, 2, 3, 4])
-    out = answer(seen.clone(), users, _N_DRAWS, draws)
+    try:
+        out = answer(seen.clone(), users, _N_DRAWS, draws)
+    except ValueError as error:
+        answer(seen[:-1].clone(), users, _N_DRAWS, draws)  # if it is not for the last user
+        return Finding(
+            f"User 5 has been seen with everything, and is not asked about: {error}",
+            "a user who is not asked about stops the rest",
+        )
     if not isinstance(out, (tuple, list)) or len(out) != 2:
         return Finding("A pair is wanted: items [B, n] and log q [B, n].")
-    items, log_q = out
+    items, log_q = (_tensor(part) for part in out)
     shape = (len(users), _N_DRAWS)
     for told, part in (("items", items), ("log q", log_q)):
         if not isinstance(part, Tensor) or part.shape != shape:
@@ -343,10 +359,11 @@ def _sampler_faults(answer: Callable, seed: int) -> Finding | list[tuple[str, st
                 break
 
     few = torch.tensor([2, 2, 0, 2])
-    again = [answer(seen.clone(), few, 20, draws)[0] for _ in range(2)]
+    again = [_tensor(answer(seen.clone(), few, 20, draws)[0]) for _ in range(2)]
     if torch.equal(*again):
         fault("the same negatives every epoch", "two calls in a row give the same items.")
-    twin = [answer(seen.clone(), few, 20, torch.Generator().manual_seed(5))[0] for _ in range(2)]
+    anew = lambda: answer(seen.clone(), few, 20, torch.Generator().manual_seed(5))[0]
+    twin = [_tensor(anew()) for _ in range(2)]
     if not torch.equal(*twin):
         fault("not from the generator", "two generators of one seed give different items.")
     if torch.equal(again[0][0], again[0][1]) and torch.equal(again[1][0], again[1][1]):
@@ -469,6 +486,8 @@ SAMPLER = Exercise(
         "log q of the seen": "That counts what was seen. Drawn is from what was not.",
         "log q of another distribution": "log q must be that of your own draw: one in the number "
         "of items that are unseen for this user.",
+        "a user who is not asked about stops the rest": "Only those in `users` are drawn for. Look "
+        "at their rows, not at the whole table.",
         "a user who has seen everything": "Nothing can be drawn for such a user. A ValueError that "
         "says so is worth more than a negative that is none.",
         "it never ends": "Redrawing until nothing is a positive does not end where all are, nor "
@@ -551,6 +570,10 @@ def _equal(a, b) -> bool:
         return list(a) == list(b) and all(_equal(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(_equal, a, b))
+    if any(isinstance(x, Tensor) and x.numel() != 1 for x in (a, b)):
+        return False
+    if all(isinstance(x, (Tensor, int, float)) for x in (a, b)):
+        return float(a) == float(b)  # a number that came back as a tensor is that number
     return type(a) is type(b) and a == b
 
 

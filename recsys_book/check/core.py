@@ -7,6 +7,7 @@ differs from what was wanted.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import sys
@@ -78,9 +79,8 @@ class Exercise:
         if _missing(answer):
             return Finding(name="no answer yet", hint="Replace the dots or the None.")
         if (lent := _lent(answer, self.borrowed)) is not None:
-            return Finding(
-                f"It calls {lent}.", "the book's own code", "Write it yourself; then compare."
-            )
+            name = "the book's own code" if lent.startswith("recsys_book") else "ready-made code"
+            return Finding(f"It calls {lent}.", name, "Write it yourself; then compare.")
         try:
             found = self.judge(answer, seed)
         except NotImplementedError:
@@ -163,7 +163,7 @@ def by_cases(
         )
         arguments, told = probes[first]
         wanted = right(*deepcopy(arguments))
-        return Finding(difference(told, wanted, gotten[first]), name)
+        return Finding(difference(told, wanted, gotten[first], tolerance), name)
 
     return judge
 
@@ -210,11 +210,8 @@ def same(a: Any, b: Any, tolerance: float) -> bool:
         return isinstance(a, (set, frozenset, list, tuple)) and set(a) == set(b)
     if _is_number_like(a) and _is_number_like(b):
         x, y = _array(a), _array(b)
-        if x is None or y is None:
-            return False
-        return x.shape == y.shape and bool(
-            np.allclose(x, y, rtol=tolerance, atol=tolerance, equal_nan=True)
-        )
+        if x is not None and y is not None:
+            return x.shape == y.shape and bool(_close(x, y, tolerance).all())
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(same(x, y, tolerance) for x, y in zip(a, b, strict=True))
     try:
@@ -223,36 +220,46 @@ def same(a: Any, b: Any, tolerance: float) -> bool:
         return False
 
 
+def _close(x: np.ndarray, y: np.ndarray, tolerance: float) -> np.ndarray:
+    return np.isclose(x, y, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
 def _is_number_like(a: Any) -> bool:
+    """A number, a tensor or an array; or numbers in lists, as deep as they like."""
     if isinstance(a, (Tensor, np.ndarray, np.number, np.bool_, bool, int, float)):
         return True
-    return (
-        isinstance(a, (list, tuple))
-        and len(a) > 0
-        and all(isinstance(x, (bool, int, float, np.number)) for x in a)
-    )
+    return isinstance(a, (list, tuple)) and len(a) > 0 and all(map(_is_number_like, a))
 
 
 def _array(a: Any) -> np.ndarray | None:
+    """As float64; None where that cannot be, as for rows of unequal length."""
     if isinstance(a, Tensor):
         a = a.detach().cpu()
         a = a.to_dense() if a.layout != torch.strided else a
     try:
+        if isinstance(a, (list, tuple)):
+            parts = [_array(part) for part in a]
+            return None if any(part is None for part in parts) else np.array(parts, np.float64)
         return np.asarray(a, dtype=np.float64)
     except (TypeError, ValueError):
         return None
 
 
-def difference(told: str, wanted: Any, got: Any) -> str:
+def difference(told: str, wanted: Any, got: Any, tolerance: float = 1e-5) -> str:
     """One sentence: what was wanted for a case, and what came."""
     if got is None:
         return f"{told}: it returns nothing (None). Is there a return?"
-    if _is_number_like(wanted) and _is_number_like(got):
-        x, y = _array(wanted), _array(got)
-        if y is not None and x is not None and x.shape != y.shape:
+    x, y = (_array(v) if _is_number_like(v) else None for v in (wanted, got))
+    if x is not None and y is not None:
+        if x.shape != y.shape:
             return f"{told}: wanted shape {x.shape}, got {y.shape}."
-        if y is not None and np.isnan(y).any() and not np.isnan(x).any():
+        if np.isnan(y).any() and not np.isnan(x).any():
             return f"{told}: the answer has NaN in it; wanted {_short(wanted)}."
+        off = np.argwhere(~_close(x, y, tolerance))
+        if x.size > 12 and len(off):  # too many to show: the first that is off
+            place = tuple(off[0].tolist())
+            seen = f"{told}: at {list(place)} wanted {_short(x[place])}, got {_short(y[place])}"
+            return f"{seen} ({len(off)} of {x.size} numbers are off)."
     return f"{told}: wanted {_short(wanted)}, got {_short(got)}."
 
 
@@ -300,7 +307,11 @@ def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
         things[path] = getattr(sys.modules[module], name)
     if isinstance(answer, Mapping):
         return next(filter(None, (_lent(part, borrowed) for part in answer.values())), None)
-    methods = list(vars(answer).values()) if inspect.isclass(answer) else []
+    if isinstance(answer, functools.partial):
+        return _lent(answer.func, borrowed)
+    kind = answer if inspect.isclass(answer) else type(answer)
+    own = inspect.isclass(answer) or kind.__module__ not in ("builtins", "functools", "torch")
+    methods = list(vars(kind).values()) if own and callable(answer) else []
     for thing in (answer, *methods, *_helpers(answer, [])):
         for path, theirs in things.items():
             if thing is theirs:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,12 @@ from exercises import EXERCISES, assignments, nbgrader, start_course  # noqa: E4
 
 from recsys_book.check import exercise, exercises  # noqa: E402
 
-BY_ARCHIVE = "chapter_02"  # handed in as files of a learning platform, for all five commands' sake
+#: What the page for teachers tells to type, without what is done in the browser: release, collect,
+#: grade, give back. One chapter goes through all of it; the others' work is laid down collected.
+COMMANDS = re.findall(
+    r"^nbgrader (.+?) +# \d", (ROOT / "book/for-teachers.md").read_text(encoding="utf-8"), re.M
+)
+BY_ARCHIVE = "chapter_02"
 SECONDS = 15  # of processor time that an instructor's notebook may take
 
 
@@ -61,7 +67,11 @@ def course(request, tmp_path_factory):
     """A course with one assignment: released, handed in three times, autograded."""
     name, folder = request.param, tmp_path_factory.mktemp(request.param)
     start_course(folder)
-    nbgrader(folder, "generate_assignment", name)
+    shutil.copytree(EXERCISES / "release" / name, folder / "release" / name)  # as it is in a clone
+    release, collect, grade, give_back = (
+        line.replace("chapter_02", name).split() for line in COMMANDS
+    )
+    nbgrader(folder, *release)
     handed_out = (folder / "release" / name / notebook_name(name)).read_text(encoding="utf-8")
     solved = source_of(name).read_text(encoding="utf-8")
     for student, text in {
@@ -71,9 +81,11 @@ def course(request, tmp_path_factory):
     }.items():
         hand_in(folder, name, student, text)
     if name == BY_ARCHIVE:
-        nbgrader(folder, "zip_collect", name)
-    nbgrader(folder, "autograde", name)
-    nbgrader(folder, "generate_feedback", name, "--student", "planted")
+        nbgrader(folder, *collect)
+    else:
+        give_back += ["--student", "planted"]  # the one that is looked at
+    nbgrader(folder, *grade)
+    nbgrader(folder, *give_back)
     return folder, name
 
 

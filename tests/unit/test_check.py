@@ -1,5 +1,6 @@
 """How answers are judged, whatever the exercise."""
 
+import functools
 import math
 
 import numpy as np
@@ -30,6 +31,30 @@ def test_a_right_answer_in_another_dress_holds():
         lambda x: x.numpy().mean(),
     ):
         assert MEAN.verdict(answer) is None
+
+
+TABLE = Exercise("Table", by_cases(lambda x: x[:, None] * x, {}, CASES), {})
+LONG = lambda generator: [((torch.arange(20.0),), "twenty numbers")]
+
+
+def test_lists_of_lists_or_of_tensors_are_tables_too():
+    for answer in (
+        lambda x: (x[:, None] * x).tolist(),
+        lambda x: list(x[:, None] * x),
+        lambda x: [[a * b for a in x] for b in x],
+        lambda x: tuple((x[:, None] * x).numpy()),
+    ):
+        assert TABLE.verdict(answer) is None
+    assert "wanted shape (2, 2), got (2,)" in TABLE.verdict(lambda x: x.tolist()).seen
+    assert TABLE.verdict(lambda x: [[1.0], [1.0, 2.0]]) is not None  # rows of unequal length
+    assert TABLE.verdict(lambda x: [["a", "b"], ["c", "d"]]) is not None
+
+
+def test_where_many_numbers_are_compared_the_first_that_is_off_is_told():
+    one = Exercise("Long", by_cases(lambda x: x, {}, LONG), {})
+    assert one.verdict(lambda x: x.tolist()) is None
+    found = one.verdict(lambda x: x.where(x < 17, 0.0))
+    assert found.seen == "twenty numbers: at [17] wanted 17, got 0 (3 of 20 numbers are off)."
 
 
 def test_a_misconception_is_named_only_where_it_explains_every_case():
@@ -89,7 +114,22 @@ def test_what_the_package_has_ready_is_not_an_answer():
 
     inner = lambda x: (lambda y: masked_mean(y[None, :, None], torch.ones(1, len(y))))(x)[0, 0]
     by_helper = lambda x: helper_of_helper(x)
-    for answer in (masked_mean, by_name, by_module, by_import, inner, by_helper):
+
+    class ByCall:
+        def __call__(self, x):
+            return masked_mean(x[None, :, None], torch.ones(1, len(x)))[0, 0]
+
+    partial = functools.partial(by_name)
+    for answer in (
+        masked_mean,
+        by_name,
+        by_module,
+        by_import,
+        inner,
+        by_helper,
+        ByCall(),
+        partial,
+    ):
         assert MEAN.verdict(answer).name == "the book's own code", answer
     both = {"mine": lambda x: x.mean(), "lent": by_name}  # a part of an answer
     assert MEAN.verdict(both).name == "the book's own code"

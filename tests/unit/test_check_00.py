@@ -105,6 +105,8 @@ def split_by_hand(user, item, time, n_items, mistake=None):
         for place, r in enumerate(order):
             back = len(t) - place
             part[r] = "test" if back <= n else "validation" if back <= 2 * n else "train"
+    if mistake == "later than the cut":
+        part = ["train" if x <= cut_1 else "validation" if x <= cut_2 else "test" for x in t]
     if mistake == "oldest":
         part = [{"train": "test", "test": "train"}.get(p, p) for p in part]
     seen = {"all": {"train", "validation", "test"}, "both": {"train", "validation"}}
@@ -138,6 +140,7 @@ SPLITS = {
     "last of each user": "each user's own last ones",
     "positions": "the order of the rows is taken for time",
     "inside a second": "one second stands in two parts",
+    "later than the cut": "the second at the cut goes to the earlier part",
     "oldest": "the oldest rows are tested",
     "all": "popularity knows the test",
     "both": "popularity knows the validation",
@@ -336,7 +339,7 @@ def test_an_untouched_answer_says_so(number):
         ("0.2", auc_by_places, "ties stand in the order of the rows"),
         ("0.2", lambda y, s: auc_by_loop(1 - y, s), "the wrong way round"),
         ("0.2", lambda y, s: ((s > 0.5) == y.bool()).float().mean(), "accuracy, not order"),
-        ("0.2", roc_auc_score, "the book's own code"),
+        ("0.2", roc_auc_score, "ready-made code"),
         ("0.4", lambda *x: drawn(*x, apart=True), "each model draws its own users"),
         ("0.4", lambda *x: drawn(*x, ends=(5, 95)), "one side of the interval only"),
         ("0.4", lambda *x: drawn(*x, put_back=False), "drawn without putting back"),

@@ -165,6 +165,20 @@ def mlp(inputs, observed):
 
 
 like_with_like = lambda x: x[:, :16] * x[:, 16:]
+
+
+def mlp_on_products(inputs, observed):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 1))
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(150):
+        loss = (net(like_with_like(inputs))[:, 0] - observed).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return lambda x: net(like_with_like(x))
+
+
 all_with_all = lambda x: torch.einsum("np,nq->npq", x[:, :16], x[:, 16:]).reshape(len(x), -1)
 dot = lambda inputs, observed: lambda x: like_with_like(x).sum(1) / 4
 
@@ -257,6 +271,9 @@ def test_bad_input_is_told_in_a_sentence(number, answer):
         ("1.3", counted(yours=lambda x: torch.softmax(x, -1)), "it looks at other numbers too"),
         ("1.3", counted(yours=torch.sigmoid), "it only ever rises"),
         ("1.3", counted(yours=lambda x: (x - 3).abs()), "too few seeds fit"),
+        ("1.3", counted(yours=torch.abs), "too few seeds fit"),
+        ("1.3", counted(yours=lambda x: torch.nn.functional.leaky_relu(x, 0.3)),
+         "one of the three"),
         ("1.4", with_term(pairs), "pairs, not triples"),
         ("1.4", with_term(lambda v: v.prod(dim=1).sum(dim=-1)), "the product of all fields"),
         ("1.4", with_term(permuted_triples), "each triple in all six orders"),
@@ -268,6 +285,7 @@ def test_bad_input_is_told_in_a_sentence(number, answer):
         ("1.4", with_term(numbers=[[1, 1], [1, -1], [-1, 1]]), "a field does not flip"),
         ("1.4", with_term(lowest=0.0), "a third order is thought to be enough"),
         ("1.5", (mlp, 100), "learned by heart"),
+        ("1.5", (mlp_on_products, 100), "products, and then a bend"),
         ("1.5", (dot, 100), "all products weigh the same"),
         ("1.5", (least_squares(lambda x: x), 100), "still a sum"),
         ("1.5", (least_squares(all_with_all), 100), "every number with every other"),

@@ -52,6 +52,11 @@ def gradient_of_read_rows(ids, upstream, n_rows):
 # ---------------------------------------------------------------- 2.3, 2.4
 
 
+def mean_of_rows_that_are_not_zero(vectors, mask):
+    kept = vectors.masked_fill(~mask[:, :, None], 0)
+    return kept.sum(1) / kept.abs().sum(2).ne(0).sum(1, keepdim=True).clamp(min=1)
+
+
 def mean_by_loop(vectors, mask):
     rows = []
     for v, m in zip(vectors, mask, strict=True):
@@ -90,6 +95,9 @@ def by_search(n, share):
 def test_right_answers_hold(seed):
     check("2.1", gradient_by_autograd, seed=seed)
     check("2.2", by_search, seed=seed)
+    check("2.2", lambda n, share: -1.0045 * n / np.log(1 - share), seed=seed)  # half a percent
+    with pytest.raises(NotYet, match="it says inf rows"):
+        check("2.2", lambda n, share: np.inf, seed=seed)
     check("2.2", lambda n, share: n / -np.log(1 - share), seed=seed)
     check("2.3", mean_by_loop, seed=seed)
     check("2.4", step_by_autograd, seed=seed)
@@ -120,6 +128,7 @@ def test_measured_maps_hold_and_looks_deceive():
         assert named("2.5", measured(**{key: in_map[key]})) == f"{name} is read off the map"
         assert named("2.5", measured(**{key: 1 / answer[key]})) == "upside down"
     assert named("2.5", measured(**{"b: far over near": 4.5})) is None
+    assert named("2.5", measured(**{"a: groups": "one"})) is None
 
 
 def line(n, noise, seed=0):
@@ -151,7 +160,7 @@ def test_a_lie_holds_and_honest_maps_do_not():
         ("2.1", gradient_of_a_mean, "it averages over the batch"),
         ("2.1", gradient_mean_by_row, "it averages the visits of a row"),
         ("2.1", gradient_of_read_rows, "only the rows that were read"),
-        ("2.1", torch.nn.functional.embedding, "the book's own code"),
+        ("2.1", torch.nn.functional.embedding, "ready-made code"),
         ("2.2", lambda n, share: n, "as many rows as ids"),
         ("2.2", lambda n, share: n / share, "one in 1/share"),
         ("2.2", lambda n, share: -n / np.log(share), "the complement"),
@@ -159,11 +168,13 @@ def test_a_lie_holds_and_honest_maps_do_not():
         ("2.3", lambda v, m: (v * m[:, :, None]).sum(1) / v.size(1), "it divides by L"),
         ("2.3", lambda v, m: v.sum(1) / v.shape[1], "it ignores the mask"),
         ("2.3", lambda v, m: (v * m[:, :, None]).sum(1), "a sum, not a mean"),
+        ("2.3", mean_of_rows_that_are_not_zero, "a row of zeros is taken for padding"),
         (
             "2.3",
             lambda v, m: (v * m[:, :, None]).sum(1) / m.sum(1)[:, None],
             "an empty history is not a number",
         ),
+        ("2.4", lambda p, q, y, lr: (p, step_by_autograd(p, q, y, lr)[1]), "only the film moves"),
         ("2.4", step_in_turn, "one after the other"),
         ("2.4", step_with_new_p, "q meets the new p"),
         (

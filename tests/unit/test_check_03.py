@@ -1,7 +1,9 @@
 """Chapter 03's exercises: right answers hold, and the mistakes learners make are told by name."""
 
 import random
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from recsys_book.check import NotYet, check
 from recsys_book.check import chapter_03 as chapter
 from recsys_book.check.chapter_03 import Contest, Knobs, Trial
 from recsys_book.claims import paired_interval
+from recsys_book.reproduce import read_record
 
 
 def named(number, answer, seed=None):
@@ -129,11 +132,29 @@ def draw_seeded(held_out, seen, n, generator):
     return draw_by_loop(held_out, seen, n, torch.Generator().manual_seed(42))
 
 
+def draw_with_numpy(held_out, seen, n, generator):
+    random, rows = np.random.default_rng(generator.initial_seed()), []
+    for user, film in enumerate(held_out.tolist()):
+        allowed = np.setdiff1d(np.flatnonzero(~seen[user].numpy()), [film])
+        rows.append([film, *random.choice(allowed, n, replace=False)])
+    return np.array(rows)
+
+
 def others_first(held_out, seen, n, generator):
     return draw_by_loop(held_out, seen, n, generator).flip(1)
 
 
 # ---------------------------------------------------------------- 3.4
+
+
+def mean_place(scores, k):
+    above, equal = (scores > scores[:, :1]).sum(1), (scores[:, 1:] == scores[:, :1]).sum(1)
+    return above + 1 + equal / 2 <= k
+
+
+def nan_on_top(scores, k):
+    filled = torch.where(scores.isnan(), torch.inf, scores)
+    return (filled[:, 1:] >= filled[:, :1]).sum(1) < k
 
 
 def hit_by_loop(scores, k):
@@ -186,6 +207,7 @@ def test_right_answers_hold(seed, monkeypatch):
     check("3.1", neumf, seed=seed)
     check("3.2", fusion(), seed=seed)
     check("3.3", draw_by_loop, seed=seed)
+    check("3.3", draw_with_numpy, seed=seed)
     check("3.3", draw_by_weight, seed=seed)
     check("3.4", hit_by_loop, seed=seed)
     check("3.5", cell(), seed=seed)
@@ -266,6 +288,8 @@ def test_right_answers_hold(seed, monkeypatch):
         ),
         ("3.4", lambda s, k: (s[:, 1:] >= s[:, :1]).sum(1) < k, "NaN scores a hit"),
         ("3.4", lambda s, k: (~(s < s[:, :1])).sum(1) < k, "one place too few"),
+        ("3.4", mean_place, "a tie is shared out"),
+        ("3.4", nan_on_top, "NaN is a very high score"),
         ("3.5", cell(rates_without_a_mask), "the empty place is taken for the last film"),
         ("3.5", cell(rates_with_zeros), "an empty place is a rival"),
         ("3.5", cell(rates_of_a_leak), "the answers are counted too"),
@@ -279,6 +303,17 @@ def test_right_answers_hold(seed, monkeypatch):
 def test_a_planted_mistake_is_named(number, answer, name, monkeypatch):
     monkeypatch.setattr(chapter, "the_papers_split", lambda: None)
     assert named(number, answer) == name
+
+
+def test_the_figures_that_the_notebook_prints_are_the_records():
+    figures = read_record("additive")["figures"]
+    path = Path(__file__).parents[2] / "book/exercises/source/chapter_03/exercises_03.ipynb"
+    text = path.read_text(encoding="utf-8")
+    rates = [run["hit_rate"] for run in figures["mf_0"]["runs"]]
+    short = lambda rate: f"{rate:.4f}".removeprefix("0")
+    assert f"ended at {short(min(rates))} to {short(max(rates))} with three seeds" in text
+    assert len(rates) == 3
+    assert f"popularity gets {short(figures['popularity']['hit_rate'])} to" in text
 
 
 def test_the_cell_is_judged_on_the_papers_split_where_it_is_at_hand(monkeypatch):

@@ -224,6 +224,7 @@ def looking_and_played(log):
 @pytest.mark.parametrize("seed", [None, 1, 2])
 def test_right_answers_hold(seed):
     check("4.1", histories, seed=seed)
+    check("4.1", lambda *a: histories(*a).tolist(), seed=seed)
     check("4.2", softmax_by_loop, seed=seed)
     check("4.3", watch(), seed=seed)
     check("4.3", watch(minutes=lambda z, kept: (z + math.log(kept)).exp()), seed=seed)
@@ -263,6 +264,11 @@ def test_right_answers_hold(seed):
         ("4.2", softmax_with(hit=1.0), "accidental hits stay in"),
         ("4.2", softmax_with_masked_zeros, "a hit gets a score of 0"),
         ("4.2", softmax_of_the_book, "the book's own code"),
+        (
+            "4.3",
+            watch(lambda z, c, t: loss_by_loop(z, c, torch.where(t > 0, t.clamp(min=1), t))),
+            "a short watch counts as a whole minute",
+        ),
         (
             "4.3",
             watch(lambda *a: loss_by_loop(*a, positive=lambda c, t: c, weight=lambda c, t: 1)),

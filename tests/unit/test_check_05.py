@@ -1,5 +1,6 @@
 """Chapter 05's exercises: right answers hold, and the mistakes learners make are told by name."""
 
+import functools
 import hashlib
 import math
 
@@ -65,6 +66,12 @@ def by_md5(left, right, buckets):
 def salted(left, right, buckets):
     pairs = zip(left.tolist(), right.tolist(), strict=True)
     return torch.tensor([hash(f"{a}x{b}") % buckets for a, b in pairs])
+
+
+class Salted:
+    def __call__(self, left, right, buckets):
+        pairs = zip(left.tolist(), right.tolist(), strict=True)
+        return torch.tensor([hash(f"{a} {b}") % buckets for a, b in pairs])
 
 
 def folded(left, right, buckets):
@@ -376,12 +383,16 @@ def test_right_answers_hold(seed):
         ("5.1", read_as_digits, "digits side by side"),
         ("5.1", lambda a, b, n, m: 1 + m * a + b, "it counts from one"),
         ("5.1", in_float, "ids that are floats"),
+        ("5.1", lambda a, b, n, m: a * (b.max() + 1) + b, "it depends on the batch"),
+        ("5.1", lambda a, b, n, m: torch.arange(len(a)), "it depends on the batch"),
         ("5.2", lambda a, b, n: (a + b) % n, "order is lost"),
         ("5.2", lambda a, b, n: (a ^ b) % n, "order is lost"),
         ("5.2", lambda a, b, n: (a * 1_000 + b) % n, "the pattern of the ids shows through"),
         ("5.2", lambda a, b, n: (a * 31 + b) % n, "the pattern of the ids shows through"),
         ("5.2", python_hash, "the pattern of the ids shows through"),
         ("5.2", salted, "another bucket in every process"),
+        ("5.2", functools.partial(salted), "another bucket in every process"),
+        ("5.2", Salted(), "another bucket in every process"),
         ("5.2", lambda a, b, n: torch.randint(n, a.shape), "drawn anew every time"),
         ("5.2", lambda a, b, n: torch.arange(len(a)) % n, "it depends on the batch"),
         ("5.2", lambda a, b, n: torch.fmod(a * 2**62 - b * 7919, n), "out of range"),

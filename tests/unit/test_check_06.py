@@ -209,6 +209,20 @@ handed_on = broken_draw.__class__(
 )  # as a copy in a notebook would be
 
 
+def test_a_user_who_is_not_asked_about_stops_nobody():
+    def strict(seen, users, n, generator):
+        if seen.all(1).any():
+            raise ValueError("somebody has seen everything")
+        return by_sorting(seen, users, n, generator)
+
+    assert named("6.3", strict) == "a user who is not asked about stops the rest"
+
+    def stops(*_):
+        raise ValueError("no way")
+
+    assert named("6.3", stops) == "it stops with an error"
+
+
 def test_the_books_sampler_does_what_is_wanted():
     """Told to the judge as a function of the table of what was seen."""
 
@@ -241,6 +255,11 @@ def restore(run, saved):
     run.generator.set_state(saved["dice"])
     run.epoch, run.best_score = saved["numbers"]
     run.best_weights = saved["best"]
+
+
+def restore_epoch_as_tensor(run, saved):
+    restore(run, saved)
+    run.epoch = torch.tensor(run.epoch)
 
 
 def both(save=save, restore=restore):
@@ -377,9 +396,12 @@ def test_right_answers_hold(seed):
     check("6.2", weighted, seed=seed)
     check("6.2", loss_of(minus, minus), seed=seed)
     check("6.3", by_sorting, seed=seed)
+    check("6.3", lambda *a: [part.numpy() for part in by_sorting(*a)], seed=seed)
+    check("6.3", lambda *a: [part.tolist() for part in by_sorting(*a)], seed=seed)
     check("6.3", by_multinomial, seed=seed)
     check("6.3", by_redrawing, seed=seed)
     check("6.4", both(), seed=seed)
+    check("6.4", both(restore=restore_epoch_as_tensor), seed=seed)
 
 
 @pytest.mark.parametrize("seed", [None, 1])

@@ -276,5 +276,6 @@ def test_hashed_crosses_share_weights(task):
 
 
 def test_serving_times_are_of_both_ways(task, trained):
-    found = lab.serving_times(trained["wide & deep"], task.examples[:30], repeats=2)
+    # The least of many: a test beside this one may hold the processor for longer than a call takes.
+    found = lab.serving_times(trained["wide & deep"], task.examples[:100], repeats=20)
     assert 0 < found["in one call"] < found["one by one"]

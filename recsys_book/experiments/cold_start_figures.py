@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
 from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.plots import PALETTE, Picture, seed_dots, show
@@ -38,20 +37,6 @@ def lead(record: dict, a: str, b: str, measure: str = "hr") -> Interval:
     """Method a less method b, paired over worlds."""
     methods = record["figures"]["methods"]
     return paired_interval(values_of(methods[a], measure), values_of(methods[b], measure))
-
-
-def methods_table(record: dict) -> pd.DataFrame:
-    """Every method by both tests, mean and interval; and HR@20 where ties count against it."""
-    columns = MEASURES | {"hr, worst": "HR@20, ties against it"}
-    return pd.DataFrame(
-        {
-            title: {
-                name: t_interval(values_of(rows, measure)).text(3)
-                for name, rows in record["figures"]["methods"].items()
-            }
-            for measure, title in columns.items()
-        }
-    )
 
 
 def methods_figure(record: dict, measure: str = "hr") -> Picture:
@@ -162,17 +147,3 @@ def bandit_lead(record: dict, n: int, a: str, b: str) -> Interval:
     """Clicks of n requests under policy a less those under policy b, paired over worlds."""
     policies = record["figures"]["bandits"][str(n)]
     return paired_interval(*([row["clicks"] for row in policies[name]] for name in (a, b)))
-
-
-def bandits_table(record: dict, n: int) -> pd.DataFrame:
-    """Policies by clicks and by what they lost, mean and interval over worlds."""
-    rows = {}
-    for name, runs in record["figures"]["bandits"][str(n)].items():
-        rows[name] = {
-            "clicks": t_interval([run["clicks"] for run in runs]).text(0),
-            "lost against the best for all": t_interval([r["regret"][-1] for r in runs]).text(0),
-            "lost against the best for each": t_interval(
-                [r["personal regret"][-1] for r in runs]
-            ).text(0),
-        }
-    return pd.DataFrame(rows).T

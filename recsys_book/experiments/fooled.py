@@ -628,30 +628,3 @@ def leads(cases: Sequence[Case]) -> tuple[Interval, Interval]:
             column("repaired_figures", 1, repaired_up), column("repaired_figures", 0, repaired_up)
         ),
     )
-
-
-BATCH_SIZES = (16, 64, 256, 1_024, 4_096)
-ORDERS = ("shuffled", "by time", "by user", "by place")
-
-
-def batch_aucs(at: Look, batch_sizes: Sequence[int] = BATCH_SIZES) -> pd.DataFrame:
-    """The mean of batch AUCs of one score, the place's click rate, on one test.
-
-    Args:
-        at: from `look`.
-        batch_sizes: examples in a batch.
-
-    Returns:
-        a row for every one of ORDERS and every size: order, batch_size, auc, left_out (batches with
-        one class only), and whole (the AUC over everything, the same in each row).
-    """
-    labels, scores = at.label[at.test].long(), at.rate(at.place, at.label)[at.test]
-    time, user, place = at.world.log.time[at.test], at.user[at.test], at.place[at.test]
-    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(at.world.seed))
-    orders = [shuffled, *(c.argsort(stable=True) for c in (time, user, place))]
-    rows, whole = [], auc(labels, scores)
-    for name, order in zip(ORDERS, orders, strict=True):
-        for size in batch_sizes:
-            mean, left_out = mean_of_batch_aucs(labels[order], scores[order], size)
-            rows.append((name, size, mean, left_out, whole))
-    return pd.DataFrame(rows, columns=["order", "batch_size", "auc", "left_out", "whole"])

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
-import torch
 
-from recsys_book.calibration import calibration_curve
-from recsys_book.experiments.fooled import Case, Look, fooled_table
+from recsys_book.experiments.fooled import Case, fooled_table
 from recsys_book.plots import PALETTE, Picture, show
 
 TRICKSTER, HONEST = PALETTE["vermilion"], PALETTE["blue"]
@@ -66,56 +63,3 @@ def _two_dots(ax: plt.Axes, figures: Sequence[tuple[float, float]], up: bool, ti
     ax.set_title(title, fontsize=9, loc="left")
     ax.tick_params(labelsize=8)
     sns.despine(ax=ax, left=True)
-
-
-def batch_auc_figure(found: pd.DataFrame) -> Picture:
-    """Mean of batch AUCs by size of the batch, one line an order, beside the AUC over everything.
-
-    Args:
-        found: from `batch_aucs`.
-    """
-    figure, ax = plt.subplots()
-    sns.lineplot(
-        found, x="batch_size", y="auc", hue="order", style="order", markers=True, dashes=False,
-        palette=[PALETTE[c] for c in ("blue", "green", "purple", "orange")], ax=ax,
-    )  # fmt: skip
-    whole = found.whole.iloc[0]
-    ax.axhline(whole, color=PALETTE["black"], ls="--", lw=1)
-    ax.text(found.batch_size.min(), whole - 0.011, f"over everything: {whole:.3f}", fontsize=9)
-    ax.set(xscale="log", xlabel="examples in a batch", ylabel="mean of batch AUCs")
-    ax.set_xticks(found.batch_size.unique(), [f"{n:,}" for n in found.batch_size.unique()])
-    ax.minorticks_off()
-    ax.legend(title="order", loc="center left", bbox_to_anchor=(1, 0.5))
-    told = [
-        f"{name} from {part.auc.min():.3f} to {part.auc.max():.3f}"
-        for name, part in found.groupby("order", sort=False)
-    ]
-    return show(
-        figure,
-        alt=f"Mean of batch AUCs of one score on one test, whose AUC over everything is "
-        f"{whole:.3f}, by order of the examples: " + ", ".join(told),
-    )
-
-
-def climate_figure(at: Look) -> Picture:
-    """Reliability of a constant, which lies on the diagonal and says one thing, and of the oracle
-    with noise, which is off it and tells impressions apart."""
-    labels, test = at.label[at.test], at.test
-    noisy = (at.oracle[test] + at.noise(at.oracle[test], 1.0)).sigmoid()
-    constant = torch.full_like(labels, float(at.label[~test].mean()))
-    figure, ax = plt.subplots(figsize=(5.0, 3.8))
-    ax.plot([0, 1], [0, 1], ls="--", lw=1, color=PALETTE["grey"])
-    told = []
-    for name, chances, color, marker in (
-        ("a constant", constant, TRICKSTER, "D"),
-        ("oracle, with noise", noisy, HONEST, "o"),
-    ):
-        curve = calibration_curve(labels, chances)
-        label = f"{name}: error {curve.error():.3f}"
-        ax.plot(curve.predicted, curve.observed, marker=marker, color=color, label=label)
-        told.append(f"{label}, predictions from {curve.predicted[0]:.2f} to "
-                    f"{curve.predicted[-1]:.2f}")  # fmt: skip
-    top = float(max(calibration_curve(labels, noisy).predicted)) + 0.05
-    ax.set(xlim=(0, top), ylim=(0, top), xlabel="predicted chance", ylabel="share clicked")
-    ax.legend(loc="upper left")
-    return show(figure, alt="Observed against predicted clicks; " + "; ".join(told))

@@ -160,21 +160,8 @@ def test_the_best_films_are_those_of_the_oracle(at):
     assert torch.isneginf(at.catalogue(at.truth)[at.truth == 0]).all()
 
 
-def test_batches_by_place_hide_what_the_place_knows(at):
-    found = lab.batch_aucs(at, (16, 64))
-    assert set(found.order) == set(lab.ORDERS) and len(found) == 8
-    whole = found.whole[0]
-    assert whole == pytest.approx(
-        auc(at.label[at.test], at.rate(at.place, at.label)[at.test]), abs=1e-12
-    )
-    row = found.set_index(["order", "batch_size"]).auc
-    assert row["by place", 64] < 0.55 < whole and abs(row["shuffled", 64] - whole) < 0.03
-
-
-def test_figures_carry_their_figures(runs, at):
+def test_figures_carry_their_figures(runs):
     picture = figures.fooled_figure(runs, [0, 8])
     table = lab.fooled_table(runs)
     assert f"{table['trickster figure'][0]:.3g}" in picture.alt
     assert table["metric"][8] in picture.alt and table["metric"][1] not in picture.alt
-    assert "by place" in figures.batch_auc_figure(lab.batch_aucs(at, (16, 64))).alt
-    assert "a constant" in figures.climate_figure(at).alt

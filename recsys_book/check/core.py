@@ -116,7 +116,7 @@ def report(number: str, exercise: Exercise, found: Finding | None) -> str:
     return "\n".join(lines)
 
 
-# ---------------------------------------------------------------- two ways to judge
+# ---------------------------------------------------------------- judging by cases
 
 
 def by_cases(
@@ -164,29 +164,6 @@ def by_cases(
         arguments, told = probes[first]
         wanted = right(*deepcopy(arguments))
         return Finding(difference(told, wanted, gotten[first], tolerance), name)
-
-    return judge
-
-
-def by_value(
-    right: Any, wrong: Mapping[str, Any], tolerance: float = 1e-3
-) -> Callable[[Any, int | None], Finding | None]:
-    """Judge a number, a word, a set or a tuple of them.
-
-    Args:
-        right: what is wanted; a function of the answer decides instead.
-        wrong: name of a misconception → the answer it leads to, or a function of the answer.
-        tolerance: absolute and relative, for floats.
-    """
-
-    def agrees(pattern: Any, answer: Any) -> bool:
-        return bool(pattern(answer)) if callable(pattern) else same(pattern, answer, tolerance)
-
-    def judge(answer: Any, seed: int | None) -> Finding | None:
-        if agrees(right, answer):
-            return None
-        name = next((name for name, pattern in wrong.items() if agrees(pattern, answer)), None)
-        return Finding(f"Your answer is {_short(answer)}.", name)
 
     return judge
 

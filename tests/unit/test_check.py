@@ -9,7 +9,7 @@ import torch
 
 from recsys_book import layers
 from recsys_book.check import Exercise, Finding, NotYet, check, exercise, exercises, report
-from recsys_book.check.core import by_cases, by_value, same
+from recsys_book.check.core import by_cases, same
 from recsys_book.layers import masked_mean
 
 CASES = lambda generator: [
@@ -141,16 +141,6 @@ def test_a_variable_of_the_same_name_is_not_the_package():
         return (lambda n: masked_mean / n)(len(x))
 
     assert MEAN.verdict(answer) is None
-
-
-def test_values_and_words():
-    judge = by_value(0.25, {"a percentage": 25, "above one": lambda a: a > 1}, 1e-3)
-    one = Exercise("Value", judge, {"a percentage": "Of one.", "above one": "Too much."})
-    assert one.verdict(0.2501) is None and one.verdict(torch.tensor(0.25)) is None
-    assert one.verdict(25).name == "a percentage" and one.verdict(7).name == "above one"
-    assert one.verdict(0.3).name is None and "0.3" in one.verdict(0.3).seen
-    word = Exercise("Word", by_value("b", {"other": "a"}), {"other": "Look again."})
-    assert word.verdict("b") is None and word.verdict("a").name == "other"
 
 
 def test_sameness():

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from verdicts import named
 
-from recsys_book.check import NotYet, check, exercise
+from recsys_book.check import check, exercise
 from recsys_book.check.chapter_00 import LOOKS, TestOpened, contest
 from recsys_book.models.baselines import EASE
-
-
-def named(number, answer, seed=None):
-    """The misconception that an answer is taken for."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer, seed=seed)
-    return stopped.value.name
-
 
 # ---------------------------------------------------------------- 0.1
 

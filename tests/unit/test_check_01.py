@@ -7,19 +7,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from verdicts import named
 
-from recsys_book.check import NotYet, check, exercise
+from recsys_book.check import check, exercise
 from recsys_book.check.chapter_01 import ACTIVATIONS, product_world, train_narrow
 from recsys_book.experiments.xor import train_together
 from recsys_book.losses import bce
-
-
-def named(number, answer, seed=None):
-    """The misconception that an answer is taken for."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer, seed=seed)
-    return stopped.value.name
-
 
 # ---------------------------------------------------------------- 1.2
 

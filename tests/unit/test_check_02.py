@@ -3,17 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from verdicts import named
 
 from recsys_book.check import NotYet, check
 from recsys_book.check.chapter_02 import far_over_near, three_maps, wide_over_narrow
-
-
-def named(number, answer):
-    """The misconception that an answer is taken for."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer)
-    return stopped.value.name
-
 
 # ---------------------------------------------------------------- 2.1
 

@@ -6,27 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from verdicts import named, said
 
-from recsys_book.check import NotYet, check
 from recsys_book.check import chapter_03 as chapter
+from recsys_book.check import check
 from recsys_book.check.chapter_03 import Contest, Knobs, Trial
 from recsys_book.claims import paired_interval
 from recsys_book.reproduce import read_record
-
-
-def named(number, answer, seed=None):
-    """The misconception that an answer is taken for."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer, seed=seed)
-    return stopped.value.name
-
-
-def said(number, answer):
-    """The whole text of a verdict."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer)
-    return str(stopped.value)
-
 
 # ---------------------------------------------------------------- 3.1
 

@@ -5,25 +5,11 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
+from verdicts import named, said
 
-from recsys_book.check import NotYet, check
+from recsys_book.check import check
 from recsys_book.check.chapter_04 import LABELS, catalogue, serve, service
 from recsys_book.losses import sampled_softmax_loss
-
-
-def named(number, answer, seed=None):
-    """The misconception that an answer is taken for."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer, seed=seed)
-    return stopped.value.name
-
-
-def said(number, answer):
-    """The whole text of a verdict."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer)
-    return str(stopped.value)
-
 
 # ---------------------------------------------------------------- 4.1
 

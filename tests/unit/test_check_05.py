@@ -7,26 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from verdicts import named, said
 
-from recsys_book.check import NotYet, check, exercise
+from recsys_book.check import check, exercise
 from recsys_book.check.chapter_05 import app_log, catalogue, guess, two_models
 from recsys_book.experiments.wide_deep_figures import ftrl_walk
 from recsys_book.models.wide_and_deep import hash_pairs
 from recsys_book.optim import FTRL
-
-
-def named(number, answer, seed=None):
-    """The misconception that an answer is taken for."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer, seed=seed)
-    return stopped.value.name
-
-
-def said(number, answer):
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer)
-    return str(stopped.value)
-
 
 SEEDS = [None, 1, 2]
 

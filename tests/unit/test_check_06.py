@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from verdicts import named, said
 
-from recsys_book.check import NotYet, chapter_06, check, exercise
+from recsys_book.check import chapter_06, check, exercise
 from recsys_book.check.chapter_06 import (
     RIVALS,
     Personal,
@@ -20,20 +21,6 @@ from recsys_book.check.chapter_06 import (
 )
 from recsys_book.data import Interactions
 from recsys_book.sampling import UniformSampler
-
-
-def named(number, answer, seed=None):
-    """The misconception that an answer is taken for."""
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer, seed=seed)
-    return stopped.value.name
-
-
-def said(number, answer):
-    with pytest.raises(NotYet) as stopped:
-        check(number, answer)
-    return str(stopped.value)
-
 
 SEEDS = [None, 1, 2]
 

@@ -30,6 +30,7 @@ CACHE = BUILD / "notebook-cache"
 WORK = BUILD / "work"  # sphinx's own tree: a failed build may leave it half made
 FINISHED = BUILD / "html"
 JOBS_VARIABLE = "RECSYS_BOOK_JOBS"  # notebooks to execute side by side
+SIDE_BY_SIDE = "side-by-side.txt"  # in the cache: which chapters were
 
 
 def cache_key() -> str:
@@ -55,11 +56,16 @@ def cache_key() -> str:
     return digest.hexdigest()
 
 
-def drop_stale_cache() -> bool:
-    """Empty the notebook cache unless it was made under the present key; True if it was stale."""
+def drop_stale_cache(jobs: int = 1) -> bool:
+    """Empty the notebook cache unless it was made under the present key; True if it was stale.
+
+    What was executed side by side is stale, too, for a build that takes one chapter at a time: the
+    times in it are not to be published.
+    """
     stamp = CACHE / "recsys-book-key.txt"
     key = cache_key()
-    if stamp.exists() and stamp.read_text() == key:
+    fit = jobs > 1 or not (CACHE / SIDE_BY_SIDE).exists()
+    if fit and stamp.exists() and stamp.read_text() == key:
         return False
     shutil.rmtree(CACHE, ignore_errors=True)
     CACHE.mkdir(parents=True)
@@ -104,6 +110,8 @@ def execute_ahead(jobs: int) -> int:
             bundle = CacheBundleIn(notebook, str(path), data=data)
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             done += 1
+            with (CACHE / SIDE_BY_SIDE).open("a", encoding="utf-8") as mark:
+                mark.write(f"{path.name}\n")
             print(f"{path.name} executed in {result.time:.0f} s")
     return done
 
@@ -141,12 +149,15 @@ def main() -> int:
     parser.add_argument("--builder", default="html", help="html, or linkcheck")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds for the whole build")
     arguments = parser.parse_args()
-    tools = Path(__file__).parent
+    told = os.environ.get(JOBS_VARIABLE, "1")
+    if not told.isdigit() or int(told) < 1:
+        parser.error(f"{JOBS_VARIABLE} is {told!r}; it must be a whole number above 0")
+    jobs, tools = int(told), Path(__file__).parent
     for script in ("vendor.py", "art.py"):
         subprocess.run([sys.executable, str(tools / script)], check=True)
-    everything = ["--all"] if drop_stale_cache() else []
+    everything = ["--all"] if drop_stale_cache(jobs) else []
     os.environ |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}  # kernels inherit it
-    if (jobs := int(os.environ.get(JOBS_VARIABLE, 1))) > 1:
+    if jobs > 1:
         os.environ["RECSYS_BOOK_THREADS"] = "1"
         execute_ahead(jobs)
     command = [

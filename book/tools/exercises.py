@@ -59,11 +59,11 @@ def start_course(folder: Path) -> Path:
     return folder
 
 
-def student_copies(only: list[str] | None = None) -> dict[str, str]:
-    """Path below release/ → the notebook's text, for all assignments or some of them."""
+def student_copies() -> dict[str, str]:
+    """Path below release/ → the notebook's text."""
     with tempfile.TemporaryDirectory() as scratch:
         course = start_course(Path(scratch))
-        for name in only or assignments():
+        for name in assignments():
             nbgrader(course, "generate_assignment", name)
         made = sorted((course / "release").rglob("*.ipynb"))
         return {

@@ -163,7 +163,7 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
     finished.mkdir()
     (finished / "index.html").write_text("good")
     monkeypatch.setattr(build, "FINISHED", finished)
-    monkeypatch.setattr(build, "drop_stale_cache", lambda: False)
+    monkeypatch.setattr(build, "drop_stale_cache", lambda jobs: False)
 
     class Failed:
         returncode = 1
@@ -200,6 +200,22 @@ def test_chapters_executed_ahead_are_found_in_the_cache_and_a_failing_one_is_lef
     with pytest.raises(KeyError):
         cache.match_cache_notebook(read("01_bad"))
     assert build.execute_ahead(2) == 0  # what is there is not executed again
+    (tmp_path / "cache" / "recsys-book-key.txt").write_text("now")
+    monkeypatch.setattr(build, "cache_key", lambda: "now")
+    assert not build.drop_stale_cache(jobs=2)
+    assert build.drop_stale_cache(jobs=1)  # its times had company: they are not published
+    assert not build.drop_stale_cache(jobs=1)
+
+
+def test_a_number_of_jobs_that_is_none_is_told(monkeypatch, capsys):
+    import build
+
+    monkeypatch.setattr(sys, "argv", ["build.py"])
+    for bad in ("two", "0", "-1", ""):
+        monkeypatch.setenv("RECSYS_BOOK_JOBS", bad)
+        with pytest.raises(SystemExit):
+            build.main()
+        assert f"RECSYS_BOOK_JOBS is {bad!r}" in capsys.readouterr().err
 
 
 def test_swapping_in_replaces_the_book(tmp_path, monkeypatch):

@@ -472,8 +472,9 @@ OWN_LIE = Exercise(
         "the groups are there": "Then the map tells the truth. In the points every step to the "
         "next must be about as long as the others.",
         "no lie yet": "The map is in one piece. Fewer neighbours to look at: a smaller perplexity.",
-        "a bad map, not a lie": "The map puts strangers side by side too, and trustworthiness notices. "
-        "The cunning one keeps neighbours and breaks the whole: fewer dimensions, less noise.",
+        "a bad map, not a lie": "The map puts strangers side by side, too, and trustworthiness "
+        "notices. The cunning one keeps neighbours and breaks the whole: fewer dimensions, less "
+        "noise.",
         "some points are the same point": "Points that fall together make islands of their own. "
         "All must differ.",
     },

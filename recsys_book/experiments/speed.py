@@ -59,6 +59,7 @@ class Variant:
         compiled: torch.compile.
         half: mixed precision, bfloat16 on a processor and float16 on a GPU.
         device: "cpu" or "cuda".
+        hidden: widths of the hidden layers.
     """
 
     base: str | None
@@ -72,6 +73,7 @@ class Variant:
     compiled: bool = False
     half: bool = False
     device: str = "cpu"
+    hidden: tuple[int, ...] = (128, 64)
 
 
 PLAIN = Variant(None)
@@ -105,6 +107,44 @@ VARIANTS: Mapping[str, Variant] = {
     "all together, 1 thread": ALL_ON_ONE,
     "all together, 2 threads": _on("all together, 1 thread", ALL_ON_ONE, threads=2),
 }  # fmt: skip
+
+GPU_SIZES = (256, 1_024, 4_096, 16_384, 65_536)  # examples in a batch
+WIDE = (2_048, 1_024, 512)
+GPU_LINES = ("one thread", "all cores", "GPU", "GPU, float16", "GPU, wide", "GPU, wide, float16")
+
+
+def gpu_variants(cores: int | None = None) -> dict[str, Variant]:
+    """What a GPU and mixed precision change, by the size of the batch.
+
+    Args:
+        cores: threads of the line "all cores"; as many as there are, if not given.
+
+    Returns:
+        the plain loop, the same on the GPU, every line of GPU_LINES at every size of GPU_SIZES as
+        "line, batch size", and at 4,096 what else may help a GPU.
+    """
+    cores = cores or os.cpu_count() or 1
+    found = {"plain": PLAIN, "plain, GPU": _on("plain", PLAIN, device="cuda")}
+    for size in GPU_SIZES:
+        named = [f"{line}, batch {size:,}" for line in GPU_LINES]
+        one = replace(MEMORY, batch_size=size)
+        gpu = replace(one, device="cuda")
+        wide = replace(gpu, hidden=WIDE)
+        found[named[0]] = (
+            one if size == PLAIN.batch_size else _on(f"one thread, batch {PLAIN.batch_size:,}", one)
+        )
+        found[named[1]] = _on(named[0], one, threads=cores)
+        found[named[2]] = _on(named[0], gpu)
+        found[named[3]] = _on(named[2], gpu, half=True)
+        found[named[4]] = _on(named[2], wide)
+        found[named[5]] = _on(named[4], wide, half=True)
+    at = "GPU, batch 4,096"
+    unchecked = _on(at, found[at], checks=False)
+    return found | {
+        f"{at}, fused Adam": _on(at, found[at], fused=True),
+        f"{at}, no checks of ids": unchecked,
+        f"{at}, compiled": _on(f"{at}, no checks of ids", unchecked, compiled=True),
+    }
 
 
 def absent(variant: Variant) -> str | None:
@@ -192,13 +232,16 @@ def _from_loader(task: Task, rows: Tensor, variant: Variant, seed: int) -> Itera
     )
     while True:
         for columns in loader:
-            yield Examples(*columns)
+            yield _to(variant.device, Examples(*columns))
+
+
+def _to(device: str, examples: Examples) -> Examples:
+    return Examples(*(column.to(device) for column in vars(examples).values()))
 
 
 def _from_memory(task: Task, rows: Tensor, variant: Variant, seed: int) -> Iterator[Examples]:
-    examples, epoch = task.examples[rows], 0
-    to = lambda some: Examples(*(c.to(variant.device) for c in vars(some).values()))
-    examples, n_films = to(examples), task.world.n_films
+    examples, epoch = _to(variant.device, task.examples[rows]), 0
+    n_films = task.world.n_films
     while True:
         order = shuffled(len(rows), seed, epoch)
         for some in order.to(variant.device).split(variant.batch_size):
@@ -248,7 +291,7 @@ def make_model(cardinalities: Sequence[int], variant: Variant, seed: int = 0) ->
         raise ValueError("sparse is True and checks False; one of them at a time")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = ClickModel("DNN", cardinalities)
+        model = ClickModel("DNN", cardinalities, hidden=variant.hidden)
         if variant.sparse or not variant.checks:
             old = model.model.vectors
             kind = SparseLookUp if variant.sparse else Unchecked

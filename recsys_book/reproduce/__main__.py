@@ -6,6 +6,7 @@ from recsys_book.reproduce import (
     additive,
     cold_start,
     discipline,
+    discipline_gpu,
     discipline_speed,
     embeddings,
     ladder,
@@ -25,9 +26,9 @@ from recsys_book.reproduce import (
 )
 
 MODULES = (
-    additive, cold_start, discipline, discipline_speed, embeddings, ladder, ladder_films,
-    leaderboard, ncf, ncf_simulated, one_epoch, own_log, samplers, wide_deep, wide_deep_simulated,
-    xor, youtube, youtube_serving, youtube_simulated,
+    additive, cold_start, discipline, discipline_gpu, discipline_speed, embeddings, ladder,
+    ladder_films, leaderboard, ncf, ncf_simulated, one_epoch, own_log, samplers, wide_deep,
+    wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
 )  # fmt: skip
 RUNS = {module.NAME: module for module in MODULES}
 

@@ -28,7 +28,9 @@ def setup(seed: int = 0) -> torch.device:
         seed: for Python, NumPy and PyTorch.
 
     Returns:
-        CUDA where there is one, else Apple's MPS, else the CPU. A GPU is optional.
+        CUDA where there is one, else the CPU: `model.to(device)` and the data's `.to(device)` are
+        all that a chapter's training needs to move there. Apple's MPS is left out: it has no
+        float64, in which samplers draw and metrics count.
     """
     seed_everything(seed)
     torch.set_num_threads(int(os.environ.get(THREADS_VARIABLE, os.cpu_count() or 1)))
@@ -49,12 +51,8 @@ def seed_everything(seed: int) -> None:
 
 
 def best_device() -> torch.device:
-    """CUDA, then MPS, then CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """CUDA, then CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Source:

@@ -59,7 +59,8 @@ def train_implicit(
     add_negatives = beside_negatives if side_by_side else with_negatives
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
-        for rows in torch.randperm(len(train), generator=generator).split(batch_size):
+        order = torch.randperm(len(train), generator=generator, device=generator.device)
+        for rows in order.split(batch_size):
             users, items = train.user[rows], train.item[rows]
             if n_negatives == 0:
                 yield users, items, torch.ones(len(rows), device=users.device)

@@ -92,7 +92,8 @@ def fine_tune(
     unseen = UnseenItems(log)
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
-        for rows in torch.randperm(len(log), generator=generator).split(batch_size):
+        order = torch.randperm(len(log), generator=generator, device=generator.device)
+        for rows in order.split(batch_size):
             yield beside_negatives(log.user[rows], log.item[rows], unseen, n_negatives, generator)
 
     return fit(

@@ -13,7 +13,9 @@ from recsys_book.data import simulate
 from recsys_book.embeddings import nearest
 from recsys_book.evaluate import full_catalogue, leave_one_out
 from recsys_book.experiments import speed as lab
+from recsys_book.experiments.implicit import train_implicit
 from recsys_book.experiments.ladder import make_task
+from recsys_book.experiments.ncf import fine_tune
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, user_auc
 from recsys_book.models.dnn import DNN
@@ -208,6 +210,24 @@ def test_ftrl_and_adagrad_on_one_loss(amp, sparse):
         ends[device] = history.loss
     assert ends[GPU][-1] < ends[GPU][0]
     assert ends[GPU][-1] == pytest.approx(ends["cpu"][-1], rel=0.02)
+
+
+@pytest.mark.parametrize("n_negatives", [0, 3])
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_implicit_training_moves_with_model_and_pairs(n_negatives, side_by_side):
+    seen, ends = log_of(n=200).to(GPU), []
+    for seed in (0, 0):
+        torch.manual_seed(seed)
+        model = GMF(4, N_ITEMS).to(GPU)
+        options = {"n_negatives": n_negatives, "side_by_side": side_by_side, "batch_size": 64}
+        ends.append(train_implicit(model, seen, lr=0.05, epochs=5, seed=seed, **options).loss)
+    assert ends[0][-1] < ends[0][0] and ends[0] == pytest.approx(ends[1], rel=1e-3)
+
+
+def test_pretraining_goes_on_with_sgd_where_the_pairs_are():
+    model = NeuMF(4, N_ITEMS).to(GPU)
+    loss = fine_tune(model, log_of(n=200).to(GPU), lr=0.5, epochs=5, seed=0, batch_size=64).loss
+    assert loss[-1] < loss[0]
 
 
 # ---------------------------------------------------------------- the speed table

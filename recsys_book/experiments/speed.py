@@ -374,15 +374,16 @@ class Trainer:
         # What workers have laid ready while others had their turn must not count.
         for _ in range(2 * self.variant.workers + 1):
             self.step()
-        self._wait()
+        self.wait()
         n, began, busy = 0, time.perf_counter(), time.process_time()
         while n == 0 or time.perf_counter() - began < seconds:
             self.step()
             n += self.variant.batch_size
-        self._wait()
+        self.wait()
         return n / (time.perf_counter() - began), n / (time.process_time() - busy)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """For the GPU, which is told what to do long before it has done it."""
         if self.variant.device == "cuda":
             torch.cuda.synchronize()
 
@@ -554,54 +555,61 @@ def learn(
     task: Task,
     rows: Tensor,
     held: Tensor,
-    batch_size: int,
+    variant: Variant,
     lr: float,
     *,
     epochs: int = EPOCHS,
+    until: float | None = None,
     seed: int = 0,
 ) -> list[dict]:
-    """Train from memory, and look at the validation days several times an epoch.
+    """Train, and look at the validation days several times an epoch.
 
     Args:
         task: from `make_task`.
         rows: `[M]` impressions to train on.
         held: `[V]` impressions to look at.
-        batch_size: of training.
-        lr: of the first epoch; it falls by DECAY after each.
+        variant: how, the size of the batch among it.
+        lr: of the first epoch; it falls evenly after each, in more epochs as far as in EPOCHS
+            epochs by DECAY each.
         epochs: how many.
+        until: a log-loss at which to stop, if given.
         seed: of start and order.
 
     Returns:
-        a dict a look: "examples" trained on so far, "seconds" of processor time for it on one
-        thread (looking does not count), and "log_loss", None once the training has gone to pieces.
+        a dict a look: "examples" trained on so far, "seconds" of training for it (looking does not
+        count; processor time on one thread, the wall's clock on several or a GPU), and "log_loss",
+        None once the training has gone to pieces.
 
     Raises:
         ValueError: an epoch of fewer steps than LOOKS.
     """
-    trainer = Trainer(
-        task, rows, replace(MEMORY, batch_size=batch_size), lr=lr, weight_decay=WEIGHT_DECAY,
-        seed=seed,
-    )  # fmt: skip
-    steps = len(rows) // batch_size  # an epoch's
+    trainer = Trainer(task, rows, variant, lr=lr, weight_decay=WEIGHT_DECAY, seed=seed)
+    size, steps = variant.batch_size, len(rows) // variant.batch_size  # an epoch's
     if steps < LOOKS:
         raise ValueError(
-            f"batch_size is {batch_size}; {len(rows)} impressions make {steps} steps, and there "
+            f"batch_size is {size}; {len(rows)} impressions make {steps} steps, and there "
             f"must be {LOOKS} at least"
         )
-    looks, seconds, examples = [], 0.0, task.examples[held]
-    with threads_put_back(1):
+    alone = variant.device == "cpu" and variant.threads == 1
+    clock = time.process_time if alone else time.perf_counter
+    looks, seconds, examples = [], 0.0, _to(variant.device, task.examples[held])
+    with threads_put_back(variant.threads):
         for epoch in range(epochs):
             for group in trainer.optimizers[0].param_groups:
-                group["lr"] = lr * DECAY**epoch
+                group["lr"] = lr * DECAY ** (epoch * EPOCHS / epochs)
             for part in torch.arange(steps).tensor_split(LOOKS):
-                began = time.process_time()
                 trainer.model.train()
+                trainer.wait()
+                began = clock()
                 for _ in part:
                     trainer.step()
-                seconds += time.process_time() - began
-                done = batch_size * (epoch * steps + int(part[-1]) + 1)
+                trainer.wait()
+                seconds += clock() - began
+                done = size * (epoch * steps + int(part[-1]) + 1)
                 loss = _loss(trainer.model, examples)
                 looks.append({"examples": done, "seconds": seconds, "log_loss": loss})
+                if until is not None and loss is not None and loss <= until:
+                    return looks
     return looks
 
 

@@ -8,6 +8,7 @@ their test is never looked at.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import torch
 
@@ -36,7 +37,8 @@ def tune(n_users: int = N_USERS, batch_sizes=lab.BATCH_SIZES, rates=RATES) -> di
     task, rows, held = cut(TUNING_WORLD, n_users)
     found = {}
     for size in batch_sizes:
-        ends = [lab.final(lab.learn(task, rows, held, size, lr)) for lr in rates]
+        variant = replace(lab.MEMORY, batch_size=size)
+        ends = [lab.final(lab.learn(task, rows, held, variant, lr)) for lr in rates]
         best = min(range(len(rates)), key=ends.__getitem__)
         found[str(size)] = {
             "rate": rates[best],
@@ -52,12 +54,12 @@ def batches(seed: int, tuned: dict[str, dict], n_users: int = N_USERS) -> dict[s
     task, rows, held = cut(seed, n_users)
     found, known = {}, {}
     for size in (int(key) for key in tuned):
-        found[str(size)] = {}
+        found[str(size)], variant = {}, replace(lab.MEMORY, batch_size=size)
         for rule in lab.RULES:
             lr = tuned[str(size)]["rate"] if rule == "tuned" else lab.scaled_rate(rule, size)
             key = size, round(lr, 9)
             if key not in known:
-                known[key] = lab.learn(task, rows, held, size, lr, seed=seed)
+                known[key] = lab.learn(task, rows, held, variant, lr, seed=seed)
             found[str(size)][rule] = {"rate": lr, "looks": known[key]}
     smallest = next(iter(found.values()))
     target = lab.final(smallest["tuned"]["looks"]) + lab.WITHIN

@@ -11,6 +11,7 @@ from recsys_book.data import simulate
 from recsys_book.experiments import speed as lab
 from recsys_book.experiments import speed_figures as figures
 from recsys_book.experiments.ladder import make_task
+from recsys_book.reproduce import discipline_gpu as gpu_run
 from recsys_book.reproduce import discipline_speed as run
 
 SAME = [
@@ -27,6 +28,10 @@ def task():
 @pytest.fixture(scope="module")
 def rows(task):
     return task.before(8)
+
+
+def of(batch_size):
+    return replace(lab.MEMORY, batch_size=batch_size)
 
 
 def weights_after(task, rows, variant, steps=25):
@@ -185,7 +190,7 @@ def test_bad_input(task, few):
     with pytest.raises(ValueError, match="rule is 'cube'"):
         lab.scaled_rate("cube", 512)
     with pytest.raises(ValueError, match="make 3 steps"):
-        lab.learn(task, few, few, 300, 0.01)
+        lab.learn(task, few, few, of(300), 0.01)
 
 
 # ---------------------------------------------------------------- larger batches
@@ -199,18 +204,18 @@ def test_rates_scale():
 
 
 def test_learning_is_looked_at(task, rows):
-    looks = lab.learn(task, rows[:2_000], rows[2_000:2_500], 100, 0.01, epochs=2, seed=1)
+    looks = lab.learn(task, rows[:2_000], rows[2_000:2_500], of(100), 0.01, epochs=2, seed=1)
     assert [one["examples"] for one in looks] == [500 * i for i in range(1, 9)]
     seconds = [one["seconds"] for one in looks]
     assert seconds == sorted(seconds) and seconds[0] > 0
-    again = lab.learn(task, rows[:2_000], rows[2_000:2_500], 100, 0.01, epochs=2, seed=1)
+    again = lab.learn(task, rows[:2_000], rows[2_000:2_500], of(100), 0.01, epochs=2, seed=1)
     assert [one["log_loss"] for one in looks] == [one["log_loss"] for one in again]
     assert lab.final(looks) < math.log(2)
     assert looks[0]["log_loss"] > min(one["log_loss"] for one in looks)
 
 
 def test_a_training_that_goes_to_pieces_is_no_number(task, rows):
-    looks = lab.learn(task, rows[:2_000], rows[2_000:2_500], 100, 1e30, epochs=1)
+    looks = lab.learn(task, rows[:2_000], rows[2_000:2_500], of(100), 1e30, epochs=1)
     assert looks[-1]["log_loss"] is None and lab.final(looks) == math.inf
     assert lab.seconds_to(looks, math.inf) in (None, looks[0]["seconds"])
 
@@ -286,3 +291,102 @@ def test_multiples_and_costs_by_hand():
     cost = figures.batch_cost(record, 4096, "same")
     assert cost.mean == pytest.approx(0.06) and cost.over == "worlds"
     assert figures.batch_cost(record, 256).mean == 0
+
+
+# ---------------------------------------------------------------- a GPU
+
+
+def test_a_training_stops_when_its_target_is_met(task, rows):
+    few, held = rows[:2_000], rows[2_000:2_500]
+    whole = lab.learn(task, few, held, of(100), 0.01, epochs=2, seed=1)
+    target = whole[2]["log_loss"]
+    first = next(i for i, one in enumerate(whole) if one["log_loss"] <= target)
+    found = lab.learn(task, few, held, of(100), 0.01, epochs=2, until=target, seed=1)
+    assert [one["log_loss"] for one in found] == [one["log_loss"] for one in whole[: first + 1]]
+
+
+def test_more_epochs_spread_the_fall_of_the_rate(task, rows, monkeypatch):
+    rates = []
+    step = lab.Trainer.step
+
+    def spy(self):
+        rates.append(self.optimizers[0].param_groups[0]["lr"])
+        return step(self)
+
+    monkeypatch.setattr(lab.Trainer, "step", spy)
+    for epochs in (2, 4):
+        rates.clear()
+        lab.learn(task, rows[:400], rows[400:500], of(100), 0.01, epochs=epochs)
+        by_epoch = rates[:: len(rates) // epochs]
+        assert by_epoch == pytest.approx([0.01 * 0.6 ** (e * 2 / epochs) for e in range(epochs)])
+
+
+def test_gpu_lines_change_one_thing_each():
+    variants = lab.gpu_variants(3)
+    assert {variants[f"all cores, batch {n:,}"].threads for n in lab.GPU_SIZES} == {3}
+    for name, variant in variants.items():
+        if variant.base is None:
+            continue
+        base = variants[variant.base]
+        changed = [k for k, v in vars(variant).items() if k != "base" and v != getattr(base, k)]
+        assert len(changed) == 1, (name, changed)
+    assert {v.half for n, v in variants.items() if "float16" in n} == {True}
+    assert {v.device for n, v in variants.items() if "GPU" in n} == {"cuda"}
+    assert {v.hidden for n, v in variants.items() if "wide" in n} == {lab.WIDE}
+
+
+def test_no_gpu_no_record(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="measures a CUDA device"):
+        gpu_run.main()
+
+
+def test_what_is_chosen_meets_the_target_soonest(monkeypatch):
+    """With the processor in the GPU's place, and looks made up."""
+    ends = {
+        (256, 0.1, 2): [0.50, 0.40], (256, 0.2, 2): [0.50, 0.45],
+        (512, 0.1, 2): [0.50, 0.45], (512, 0.2, 2): [0.60, None],
+        (512, 0.1, 4): [0.45, 0.401], (512, 0.2, 4): [0.45, 0.43, 0.40],
+        (1_024, 0.1, 4): [0.47], (1_024, 0.2, 4): [0.46],
+    }  # fmt: skip
+
+    def learn(task, rows, held, variant, lr, *, epochs, until=None):
+        looks = ends[variant.batch_size, lr, epochs]
+        return [{"examples": 100 * (i + 1), "log_loss": x} for i, x in enumerate(looks)]
+
+    monkeypatch.setattr(lab, "learn", learn)
+    monkeypatch.setattr(gpu_run, "cut", lambda *_: (None, None, None))
+    tuned = gpu_run.tune(40, "cpu", (0.1, 0.2), {256: (2,), 512: (2, 4), 1_024: (4,)})
+    chosen = {size: (one["rate"], one["epochs"]) for size, one in tuned.items()}
+    assert chosen == {"256": (0.1, 2), "512": (0.1, 4), "1024": (0.2, 4)}
+    assert [0.2, 2, None, None] in tuned["512"]["tried"]
+    assert [0.2, 4, 300, 0.40] in tuned["512"]["tried"]
+
+
+@pytest.fixture(scope="module")
+def gpu_record(task, few):
+    """A record of the same parts as the real one, the processor in the GPU's place."""
+    variants = {
+        name: replace(v, device="cpu", hidden=(8,), threads=1, batch_size=64)
+        for name, v in lab.gpu_variants(2).items()
+        if "compiled" not in name
+    }
+    tuned = gpu_run.tune(40, "cpu", (0.003, 0.01), {256: (2,), 512: (2, 4)})
+    worlds = [gpu_run.reach(seed, tuned, 40, "cpu") for seed in (0, 1)]
+    race = lab.race(task, few, variants, rounds=2, seconds=0.01)
+    return {"figures": {"device": "none", "race": race, "tuned": tuned, "reach": worlds}}
+
+
+def test_the_gpu_records_keys(gpu_record):
+    json.dumps(gpu_record, allow_nan=False)
+    for world in gpu_record["figures"]["reach"]:
+        assert set(world) == {"256", "512", "target"}
+        for size in ("256", "512"):
+            assert set(world[size]) == {"one thread", "all cores", "GPU"}
+            for one in world[size].values():
+                last = one["looks"][-1]
+                met = one["seconds_to_target"] is not None
+                assert met == (last["log_loss"] <= world["target"])
+        # Here all lines are the same arithmetic, so they meet it at the same look.
+        ends = {line: one["looks"][-1]["log_loss"] for line, one in world["256"].items()}
+        assert ends["GPU"] == ends["one thread"]

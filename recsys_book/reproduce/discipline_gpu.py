@@ -7,8 +7,9 @@ GPU comes with more cores than a laptop has.
 How soon: a large batch takes fewer steps in an epoch, and gets as many more epochs as it likes. The
 learning rate and the number of epochs are chosen for every size of batch on world 100, which no
 figure comes from, by how few examples it takes until the target is met; the target is what a batch
-of 256 ends with after two epochs, its rate tuned too, and a little more. The worlds of the seeds
-are judged by the same validation days; their test is never looked at.
+of 256 ends with after two epochs, its rate tuned too, and a little more. (A training stops when it
+has met the target, so that more epochs mean above all a rate that falls more slowly.) The worlds of
+the seeds are judged by the same validation days; their test is never looked at.
 """
 
 from __future__ import annotations
@@ -27,18 +28,17 @@ from recsys_book.reproduce.discipline_speed import (
     SEEDS,
     TUNING_WORLD,
     cut,
+    flush_denormals,
 )
 from recsys_book.reproduce.record import Run
 
 NAME = "discipline_gpu"
-RATES = (0.0015, 0.003, 0.006, 0.012, 0.024, 0.048, 0.096)
-#: Numbers of epochs tried for every size of batch; the first size sets the target.
-EPOCHS: Mapping[int, Sequence[int]] = {
-    256: (lab.EPOCHS,),
-    1_024: (2, 4, 8),
-    4_096: (2, 4, 8),
-    16_384: (4, 8, 16),
-    65_536: (4, 8, 16),
+#: Size of batch → learning rates and numbers of epochs tried; the first size sets the target.
+GRID: Mapping[int, tuple[Sequence[float], Sequence[int]]] = {
+    256: ((0.00075, 0.0015, 0.003, 0.006), (lab.EPOCHS,)),
+    1_024: ((0.0015, 0.003, 0.006, 0.012), (2, 4, 8, 16)),
+    4_096: ((0.003, 0.006, 0.012, 0.024), (2, 4, 8, 16)),
+    16_384: ((0.012, 0.024, 0.048, 0.096), (4, 8, 16, 32)),
 }
 
 
@@ -55,14 +55,13 @@ def where(size: int, device: str, cores: int) -> dict[str, lab.Variant]:
 def tune(
     n_users: int = N_USERS,
     device: str = "cuda",
-    rates: Sequence[float] = RATES,
-    epochs: Mapping[int, Sequence[int]] = EPOCHS,
+    grid: Mapping[int, tuple[Sequence[float], Sequence[int]]] = GRID,
 ) -> dict[str, dict]:
     """Size of batch → {"rate", "epochs", "tried": [rate, epochs, examples to the target or None,
     log-loss at the last look or None]}."""
     task, rows, held = cut(TUNING_WORLD, n_users)
     found, target = {}, None
-    for size, numbers in epochs.items():
+    for size, (rates, numbers) in grid.items():
         variant, tried = where(size, device, 1)["GPU"], []
         for rate, n in ((rate, n) for n in numbers for rate in rates):
             looks = lab.learn(task, rows, held, variant, rate, epochs=n, until=target)
@@ -110,6 +109,7 @@ def main() -> None:
     """
     if not torch.cuda.is_available():
         raise ValueError(f"device is the processor alone; {NAME} measures a CUDA device")
+    flush_denormals()
     # What torch.compile takes must not depend on what was compiled before.
     os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))

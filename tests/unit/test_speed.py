@@ -356,7 +356,9 @@ def test_what_is_chosen_meets_the_target_soonest(monkeypatch):
 
     monkeypatch.setattr(lab, "learn", learn)
     monkeypatch.setattr(gpu_run, "cut", lambda *_: (None, None, None))
-    tuned = gpu_run.tune(40, "cpu", (0.1, 0.2), {256: (2,), 512: (2, 4), 1_024: (4,)})
+    tuned = gpu_run.tune(
+        40, "cpu", {n: ((0.1, 0.2), e) for n, e in ((256, (2,)), (512, (2, 4)), (1_024, (4,)))}
+    )
     chosen = {size: (one["rate"], one["epochs"]) for size, one in tuned.items()}
     assert chosen == {"256": (0.1, 2), "512": (0.1, 4), "1024": (0.2, 4)}
     assert [0.2, 2, None, None] in tuned["512"]["tried"]
@@ -371,7 +373,7 @@ def gpu_record(task, few):
         for name, v in lab.gpu_variants(2).items()
         if "compiled" not in name
     }
-    tuned = gpu_run.tune(40, "cpu", (0.003, 0.01), {256: (2,), 512: (2, 4)})
+    tuned = gpu_run.tune(40, "cpu", {256: ((0.003, 0.01), (2,)), 512: ((0.01,), (2, 4))})
     worlds = [gpu_run.reach(seed, tuned, 40, "cpu") for seed in (0, 1)]
     race = lab.race(task, few, variants, rounds=2, seconds=0.01)
     return {"figures": {"device": "none", "race": race, "tuned": tuned, "reach": worlds}}

@@ -1,5 +1,5 @@
-"""Figures of chapter 06 on speed, from the record of `python -m recsys_book.reproduce
-discipline_speed`."""
+"""Figures of chapter 06 on speed, from the records of `python -m recsys_book.reproduce
+discipline_speed` and `discipline_gpu`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from recsys_book.claims import Interval, t_interval
-from recsys_book.experiments.speed import ADAMS, EPOCHS, RULES, WITHIN
+from recsys_book.experiments.speed import ADAMS, EPOCHS, GPU_LINES, GPU_SIZES, RULES, WITHIN
 from recsys_book.plots import PALETTE, Picture, show
 
 #: A colour by what a variant changes.
@@ -33,13 +33,29 @@ SAYS = {
     "batch 4,096": ("batches of 4,096 over 256", True),
 }
 
+#: The same of a GPU's lines: in words, and the limit that the multiple keeps below, or above, in
+#: every round.
+SAYS_GPU = {
+    "GPU, batch 256": ("batches of 256 on a GPU over one thread", "below", 1.5),
+    "GPU, float16, batch 65,536": (
+        "float16 over float32 on a GPU, batches of 65,536",
+        "below",
+        1.0,
+    ),
+    "GPU, wide, float16, batch 65,536": (
+        "the same with hidden layers of 2,048, 1,024 and 512",
+        "above",
+        2.0,
+    ),
+}
+
 
 def times_base(record: dict, name: str) -> tuple[Interval, list[float]]:
     """Examples per second of a variant as a multiple of its base's: interval over rounds, and the
     multiple in each round.
 
     Args:
-        record: of `discipline_speed`.
+        record: of `discipline_speed` or `discipline_gpu`.
         name: of a variant that ran and is not the plain loop.
     """
     race = record["figures"]["race"]
@@ -182,3 +198,82 @@ def tables_figure(record: dict) -> Picture:
         alt=f"Time of a step by rows in the table, from {tables[0]['rows']:,} to "
         f"{tables[-1]['rows']:,}: " + ", ".join(told),
     )
+
+
+def seconds_to_target(record: dict, line: str) -> pd.DataFrame:
+    """Seconds of training until the target log-loss: a row a world, a column a size of batch; NaN
+    where it was not met.
+
+    Args:
+        record: of `discipline_gpu`.
+        line: "one thread", "all cores" or "GPU".
+    """
+    worlds = record["figures"]["reach"]
+    sizes = [int(key) for key in worlds[0] if key != "target"]
+    found = [[w[str(size)][line]["seconds_to_target"] for size in sizes] for w in worlds]
+    return pd.DataFrame(found, columns=sizes, dtype=float)
+
+
+def sooner(record: dict, line: str, base: str) -> tuple[Interval, list[float]]:
+    """How many times as soon as `base` a line meets the target, each with the size of batch that
+    is quickest for it in the mean: interval over worlds, and the multiple in each world.
+
+    Args:
+        record: of `discipline_gpu`.
+        line, base: two of "one thread", "all cores" and "GPU".
+    """
+    quickest = []
+    for name in (base, line):
+        seconds = seconds_to_target(record, name)
+        quickest.append(seconds[seconds.mean(skipna=False).idxmin()])
+    ratios = list(quickest[0] / quickest[1])
+    return replace(t_interval(ratios), over="worlds"), ratios
+
+
+def gpu_figure(record: dict) -> Picture:
+    """Left: examples per second over the plain loop's by size of batch, median and range over
+    rounds, one line a way to compute. Right: seconds until the target log-loss, mean and range
+    over worlds, with the numbers of epochs that suit each size of batch.
+
+    Args:
+        record: of `discipline_gpu`.
+    """
+    race = record["figures"]["race"]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 4.0))
+    colors = ("grey", "blue", "vermilion", "vermilion", "purple", "purple")
+    told = []
+    for line, color in zip(GPU_LINES, colors, strict=True):
+        rows = {n: race[f"{line}, batch {n:,}"] for n in GPU_SIZES}
+        rows = {n: row for n, row in rows.items() if row["absent"] is None}
+        middle = [row["ratio"] for row in rows.values()]
+        reach = [
+            [row["ratio"] - row["low"] for row in rows.values()],
+            [row["high"] - row["ratio"] for row in rows.values()],
+        ]
+        half = "float16" in line
+        left.errorbar(list(rows), middle, reach, color=PALETTE[color], marker="^" if half else "o",
+                      ls="--" if half else "-", ms=5, capsize=2, label=line)  # fmt: skip
+        ends = f"from {middle[0]:.3g} at {min(rows):,} to {middle[-1]:.3g} at {max(rows):,}"
+        told.append(f"{line} {ends}")
+    left.set(title="examples per second, plain loop = 1")
+    left.legend(fontsize=8)
+    soon = []
+    for line, color in zip(("one thread", "all cores", "GPU"), ("grey", "blue", "vermilion"),
+                           strict=True):  # fmt: skip
+        seconds = seconds_to_target(record, line)
+        mean = seconds.mean(skipna=False)
+        right.errorbar(seconds.columns, mean, [mean - seconds.min(), seconds.max() - mean],
+                       color=PALETTE[color], marker="o", ms=5, capsize=2, label=line)  # fmt: skip
+        best = mean.idxmin()
+        soon.append(f"{line} {mean[best]:.1f} s at {best:,}")
+    right.set(title=f"seconds to the log-loss of batch {seconds.columns[0]:,}")
+    for ax, sizes in ((left, GPU_SIZES), (right, list(seconds.columns))):
+        ax.set(xscale="log", yscale="log", xlabel="examples in a batch")
+        ax.set_xticks(sizes, [f"{n:,}" for n in sizes], fontsize=8)
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
+    return show(
+        figure,
+        alt="Examples per second over the plain loop's, by size of batch: " + ", ".join(told)
+        + ". Soonest at the log-loss that a batch of 256 ends with: " + ", ".join(soon),
+    )  # fmt: skip

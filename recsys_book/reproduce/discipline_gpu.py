@@ -23,7 +23,6 @@ import torch
 from recsys_book.experiments import speed as lab
 from recsys_book.reproduce.discipline_speed import (
     N_USERS,
-    ROUNDS,
     SECONDS,
     SEEDS,
     TUNING_WORLD,
@@ -32,7 +31,7 @@ from recsys_book.reproduce.discipline_speed import (
 )
 from recsys_book.reproduce.record import Run
 
-NAME = "discipline_gpu"
+NAME, ROUNDS = "discipline_gpu", 5
 #: Size of batch → learning rates and numbers of epochs tried; the first size sets the target.
 GRID: Mapping[int, tuple[Sequence[float], Sequence[int]]] = {
     256: ((0.00075, 0.0015, 0.003, 0.006), (lab.EPOCHS,)),

@@ -22,7 +22,7 @@ SEEDS, TUNING_WORLD, N_USERS = (0, 1, 2), 100, 2_000
 RATES = (0.0015, 0.003, 0.006, 0.012, 0.024, 0.048)  # tried for every size of batch
 TRAIN_UNTIL, HELD_UNTIL = 20, 24  # days
 EVERY = 3  # of the validation impressions, the share that is looked at: enough, and quick
-ROUNDS, SECONDS = 5, 0.8
+ROUNDS, SECONDS = 15, 0.8
 
 
 def cut(seed: int, n_users: int = N_USERS) -> tuple[Task, torch.Tensor, torch.Tensor]:

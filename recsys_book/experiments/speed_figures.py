@@ -21,38 +21,45 @@ COLORS = {
 }  # fmt: skip
 
 
-#: What chapter 06 says of a line, by its name: in words that stand alone, and whether it is to be
-#: quicker than its base in every round, or slower in every round.
+def _sentence(says: str) -> str:
+    return f"Training chapter 06's DNN{says}, times as many examples a second"
+
+
+#: What chapter 06 says of a line, by its name: a sentence that stands alone, and whether the line
+#: is to be quicker than its base, or slower.
 SAYS = {
-    "1 worker": ("one worker process over none", False),
-    "in memory": ("batches cut from tensors over a Dataset of single examples", True),
+    "1 worker": (_sentence(" on one thread: one worker process over none"), False),
+    "in memory": (
+        _sentence(" on one thread: batches cut from tensors over a Dataset of single examples"),
+        True,
+    ),
     "histories for every batch": (
-        "histories worked out for every batch over once and for all",
+        _sentence(" on one thread: histories worked out for every batch over once and for all"),
         False,
     ),
-    "batch 4,096": ("batches of 4,096 over 256", True),
+    "batch 4,096": (_sentence(" on one thread: batches of 4,096 over 256"), True),
 }
-
-#: The same of a GPU's lines: in words, and the limit that the multiple keeps below, or above, in
-#: every round.
+#: The same of a GPU's lines: a sentence, and the limit that the multiple keeps below, or above.
 SAYS_GPU = {
-    "GPU, batch 256": ("batches of 256 on a GPU over one thread", "below", 1.5),
+    "GPU, batch 256": (_sentence(": batches of 256 on a GPU over one thread"), "below", 1.5),
     "GPU, float16, batch 65,536": (
-        "float16 over float32 on a GPU, batches of 65,536",
+        _sentence(": float16 over float32 on a GPU, batches of 65,536"),
         "below",
         1.0,
     ),
     "GPU, wide, float16, batch 65,536": (
-        "the same with hidden layers of 2,048, 1,024 and 512",
+        _sentence(
+            ": float16 over float32 on a GPU, batches of 65,536, hidden layers of 2,048, 1,024 "
+            "and 512"
+        ),
         "above",
         2.0,
     ),
 }
 
 
-def times_base(record: dict, name: str) -> tuple[Interval, list[float]]:
-    """Examples per second of a variant as a multiple of its base's: interval over rounds, and the
-    multiple in each round.
+def times_base(record: dict, name: str) -> Interval:
+    """Examples per second of a variant as a multiple of its base's in the same round, over rounds.
 
     Args:
         record: of `discipline_speed` or `discipline_gpu`.
@@ -61,7 +68,7 @@ def times_base(record: dict, name: str) -> tuple[Interval, list[float]]:
     race = record["figures"]["race"]
     mine, base = race[name]["rates"], race[race[name]["base"]]["rates"]
     ratios = [a / b for a, b in zip(mine, base, strict=True)]
-    return replace(t_interval(ratios), over="rounds"), ratios
+    return replace(t_interval(ratios), over="rounds")
 
 
 def batch_cost(record: dict, size: int, rule: str = "tuned") -> Interval:
@@ -214,9 +221,9 @@ def seconds_to_target(record: dict, line: str) -> pd.DataFrame:
     return pd.DataFrame(found, columns=sizes, dtype=float)
 
 
-def sooner(record: dict, line: str, base: str) -> tuple[Interval, list[float]]:
-    """How many times as soon as `base` a line meets the target, each with the size of batch that
-    is quickest for it in the mean: interval over worlds, and the multiple in each world.
+def sooner(record: dict, line: str, base: str) -> Interval:
+    """How many times as soon as `base` a line meets the target, over worlds, each with the size of
+    batch that is quickest for it in the mean.
 
     Args:
         record: of `discipline_gpu`.
@@ -226,8 +233,7 @@ def sooner(record: dict, line: str, base: str) -> tuple[Interval, list[float]]:
     for name in (base, line):
         seconds = seconds_to_target(record, name)
         quickest.append(seconds[seconds.mean(skipna=False).idxmin()])
-    ratios = list(quickest[0] / quickest[1])
-    return replace(t_interval(ratios), over="worlds"), ratios
+    return replace(t_interval(list(quickest[0] / quickest[1])), over="worlds")
 
 
 def gpu_figure(record: dict) -> Picture:

@@ -34,7 +34,7 @@ class Run:
 
     def __init__(self, name: str, command: str, seeds: list[int]) -> None:
         self.name, self.command, self.seeds = name, command, seeds
-        self.start = time.perf_counter()
+        self.start, self.commit = time.perf_counter(), commit()  # files may change while it runs
 
     def write(self, figures: dict, pieces: dict | None = None) -> Path:
         """Write the record, whole or not at all, and return its path.
@@ -46,7 +46,7 @@ class Run:
         """
         record = {
             "command": self.command,
-            "commit": commit(),
+            "commit": self.commit,
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
             "seconds": round((pieces or {}).get("seconds", time.perf_counter() - self.start), 1),

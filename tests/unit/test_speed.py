@@ -284,9 +284,9 @@ def test_multiples_and_costs_by_hand():
         for a, b, c in ((0.40, 0.41, 0.45), (0.42, 0.45, 0.49))
     ]
     record = {"figures": {"race": race, "batches": worlds}}
-    interval, ratios = figures.times_base(record, "in memory")
-    assert ratios == [2, 3] and (interval.mean, interval.n, interval.over) == (2.5, 2, "rounds")
-    assert figures.times_base(record, "compiled")[1] == [0.5, 1.5]
+    interval = figures.times_base(record, "in memory")
+    assert (interval.mean, interval.n, interval.over) == (2.5, 2, "rounds")
+    assert figures.times_base(record, "compiled").mean == 1  # .5 and 1.5
     assert figures.batch_cost(record, 4096).mean == pytest.approx(0.02)
     cost = figures.batch_cost(record, 4096, "same")
     assert cost.mean == pytest.approx(0.06) and cost.over == "worlds"
@@ -392,3 +392,33 @@ def test_the_gpu_records_keys(gpu_record):
         # Here all lines are the same arithmetic, so they meet it at the same look.
         ends = {line: one["looks"][-1]["log_loss"] for line, one in world["256"].items()}
         assert ends["GPU"] == ends["one thread"]
+
+
+def test_the_gpus_figure(gpu_record):
+    alt = figures.gpu_figure(gpu_record).alt
+    assert all(f"{line} from " in alt for line in lab.GPU_LINES)
+    assert "Soonest at the log-loss" in alt and "all cores" in alt
+
+
+def test_soonest_by_hand():
+    """Each line takes the batch that is quickest for it in the mean, and none that fails."""
+    seconds = {
+        "256": {"one thread": (4.0, 6.0), "GPU": (8.0, 8.0)},
+        "512": {"one thread": (6.0, 8.0), "GPU": (1.0, 2.0)},
+        "1024": {"one thread": (1.0, None), "GPU": (0.5, None)},
+    }
+    worlds = [
+        {size: {line: {"seconds_to_target": found[w]} for line, found in lines.items()}
+         for size, lines in seconds.items()} | {"target": 0.4}
+        for w in (0, 1)
+    ]  # fmt: skip
+    record = {"figures": {"reach": worlds}}
+    soon = figures.sooner(record, "GPU", "one thread")
+    assert (soon.mean, soon.n, soon.over) == (3.5, 2, "worlds")  # 4 / 1 and 6 / 2
+    assert figures.seconds_to_target(record, "GPU")[1024].isna().tolist() == [False, True]
+
+
+def test_what_the_chapter_says_of_a_gpu_is_of_lines_that_there_are():
+    variants = lab.gpu_variants(2)
+    for name, (_, side, limit) in figures.SAYS_GPU.items():
+        assert variants[name].base in variants and side in ("below", "above") and limit > 0

@@ -34,6 +34,8 @@ def setup(seed: int = 0) -> torch.device:
     """
     seed_everything(seed)
     torch.set_num_threads(int(os.environ.get(THREADS_VARIABLE, os.cpu_count() or 1)))
+    # Averages in Adam shrink to numbers that some processors are several times slower with.
+    torch.set_flush_denormal(True)
     plots.use_style()
     device = best_device()
     print(

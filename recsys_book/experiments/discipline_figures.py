@@ -77,20 +77,15 @@ def gain(stories: Sequence[Mapping], step: str, figure: str = "share") -> Interv
 
 
 def story_table(stories: Sequence[Mapping]) -> pd.DataFrame:
-    """Each step: share of the learnable, what it adds, and AUC and calibration error beside it."""
-    rows = {}
-    for step in STEPS:
-        column = lambda figure, digits, step=step: t_interval(
-            shares_of(stories, step, figure)
-        ).text(digits)
-        adds = "" if step == "as found" else gain(stories, step).text(2, sign="+")
-        rows[step] = {
-            "share of the learnable": column("share", 2),
-            "adds": adds,
-            "AUC": column("auc", 3),
-            "calibration error": column("ece", 3),
-        }
-    return pd.DataFrame(rows).T
+    """Each step: share of the learnable in every world, and mean AUC and calibration error."""
+    mean = lambda step, figure: float(np.mean(shares_of(stories, step, figure)))
+    shares = {
+        step: [f"{share:.2f}" for share in shares_of(stories, step)]
+        + [f"{mean(step, 'auc'):.3f}", f"{mean(step, 'ece'):.3f}"]
+        for step in STEPS
+    }
+    worlds = [f"share, service {i + 1}" for i in range(len(stories))]
+    return pd.DataFrame(shares, index=[*worlds, "AUC", "calibration error"]).T
 
 
 def story_figure(stories: Sequence[Mapping]) -> Picture:

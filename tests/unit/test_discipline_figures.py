@@ -159,7 +159,11 @@ def test_pictures_tell_what_they_show(record):
     assert table.loc["spike", "SGD with momentum"] == "3 of 3 diverged"
     assert list(figures.optimizers_table(record).index) == ["Adam", "SGD"]
     assert figures.calibration_table(record).loc["1:4 non-clicks", "kept"] == "0.50"
-    assert list(figures.story_table(stories).index) == list(STEPS)
+    table = figures.story_table(stories)
+    assert list(table.index) == list(STEPS)
+    last = [story[list(STEPS)[-1]] for story in stories]
+    assert list(table.iloc[-1][: len(stories)]) == [f"{one['share']:.2f}" for one in last]
+    assert table.iloc[-1]["AUC"] == f"{sum(one['auc'] for one in last) / len(last):.3f}"
 
 
 def found(recall):

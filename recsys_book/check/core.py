@@ -86,15 +86,29 @@ class Exercise:
         except NotImplementedError:
             return Finding(name="no answer yet", hint="Write it where it says YOUR CODE HERE.")
         except Exception as error:
-            return Finding(
-                f"{type(error).__name__}: {error}",
-                "it stops with an error",
-                "Call it by hand on a small case and read the last line.",
-            )
+            if _in_own_code(error):
+                name = "it stops with an error"
+                hint = "Call it by hand on a small case and read the last line."
+            else:
+                name = "it cannot be used as asked"
+                hint = "Compare what it takes and returns with what the exercise asks for."
+            return Finding(f"{type(error).__name__}: {error}", name, hint)
         if found is not None and found.name is not None and found.hint is None:
             known = {**COMMON_HINTS, **self.hints}
             found = Finding(found.seen, found.name, known[found.name])
         return found
+
+
+def _in_own_code(error: Exception) -> bool:
+    """Whether an error came from a line of the answer, and not from ours at work on it."""
+    others = {"recsys_book", "torch", "numpy", "pandas", "scipy", "sklearn"}
+    trace = error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        if module not in others and module not in sys.stdlib_module_names:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def report(number: str, exercise: Exercise, found: Finding | None) -> str:

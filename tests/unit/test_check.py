@@ -68,7 +68,7 @@ def test_an_answer_that_breaks_down_is_told_in_a_sentence():
     found = MEAN.verdict(lambda x: x @ torch.ones(7))
     assert found.name == "it stops with an error" and "RuntimeError" in found.seen
     found = MEAN.verdict(lambda: 3)
-    assert "TypeError" in found.seen
+    assert found.name == "it cannot be used as asked" and "TypeError" in found.seen
     assert MEAN.verdict(3).name == "no function"
     assert "returns nothing" in MEAN.verdict(lambda x: None).seen
     assert "wanted shape (), got (2,)" in MEAN.verdict(lambda x: x).seen

@@ -56,6 +56,11 @@ SAYS_GPU = {
         2.0,
     ),
 }
+#: And what it says of `sooner`.
+SOONER = (
+    "Training chapter 06's DNN: a GPU over one thread, each in its quickest batch, times as soon "
+    "at one log-loss"
+)
 
 
 def times_base(record: dict, name: str) -> Interval:

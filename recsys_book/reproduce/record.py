@@ -96,8 +96,9 @@ def provenance(record: dict) -> str:
 
 
 def machine() -> str:
-    """Cores, kind of processor, versions: what a time means nothing without."""
-    return (
+    """Cores, kind of processor, GPU if any, versions: what a time means nothing without."""
+    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    return gpu + (
         f"{os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}, "
         f"torch {torch.__version__}"
     )

@@ -28,9 +28,8 @@ def setup(seed: int = 0) -> torch.device:
         seed: for Python, NumPy and PyTorch.
 
     Returns:
-        CUDA where there is one, else the CPU: `model.to(device)` and the data's `.to(device)` are
-        all that a chapter's training needs to move there. Apple's MPS is left out: it has no
-        float64, in which samplers draw and metrics count.
+        CUDA where there is one, else the CPU. `fit`, samplers and metrics work where model and data
+        are. Apple's MPS is left out: it has no float64, in which samplers draw and metrics count.
     """
     seed_everything(seed)
     torch.set_num_threads(int(os.environ.get(THREADS_VARIABLE, os.cpu_count() or 1)))

@@ -3,6 +3,7 @@ discipline_speed` and `discipline_gpu`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -25,21 +26,23 @@ def _sentence(says: str) -> str:
     return f"Training chapter 06's DNN{says}, times as many examples a second"
 
 
-#: What chapter 06 says of a line, by its name: a sentence that stands alone, and whether the line
-#: is to be quicker than its base, or slower.
+#: What chapter 06 says of a line, by its name: a sentence that stands alone, and the limit that the
+#: multiple of its base keeps below, or above.
 SAYS = {
-    "1 worker": (_sentence(" on one thread: one worker process over none"), False),
+    "1 worker": (_sentence(" on one thread: one worker process over none"), "below", 1.0),
     "in memory": (
         _sentence(" on one thread: batches cut from tensors over a Dataset of single examples"),
-        True,
+        "above",
+        1.0,
     ),
     "histories for every batch": (
         _sentence(" on one thread: histories worked out for every batch over once and for all"),
-        False,
+        "below",
+        1.0,
     ),
-    "batch 4,096": (_sentence(" on one thread: batches of 4,096 over 256"), True),
+    "batch 4,096": (_sentence(" on one thread: batches of 4,096 over 256"), "above", 1.0),
 }
-#: The same of a GPU's lines: a sentence, and the limit that the multiple keeps below, or above.
+#: The same of a GPU's lines.
 SAYS_GPU = {
     "GPU, batch 256": (_sentence(": batches of 256 on a GPU over one thread"), "below", 1.5),
     "GPU, float16, batch 65,536": (
@@ -92,6 +95,14 @@ def batch_cost(record: dict, size: int, rule: str = "tuned") -> Interval:
     )
 
 
+def _middle_and_reach(rows: Iterable[dict], name: str) -> tuple[list[float], list[list[float]]]:
+    """The figure of that name in every row, and from it down to "low" and up to "high"."""
+    rows = list(rows)
+    middle = [row[name] for row in rows]
+    down = [row[name] - row["low"] for row in rows]
+    return middle, [down, [row["high"] - row[name] for row in rows]]
+
+
 def race_figure(record: dict) -> Picture:
     """Bars: every variant's examples per second as a ratio to the plain loop's, and the range over
     rounds; beside the name, what the variant differs from in one thing.
@@ -110,7 +121,7 @@ def race_figure(record: dict) -> Picture:
             missing.append(f"{name} ({row['absent']})")
             continue
         color = PALETTE[COLORS.get(name, "green")]
-        reach = [[row["ratio"] - row["low"]], [row["high"] - row["ratio"]]]
+        _, reach = _middle_and_reach([row], "ratio")
         ax.barh(y, row["ratio"], color=color, height=0.65)
         ax.errorbar(row["ratio"], y, xerr=reach, color=PALETTE["black"], capsize=2, lw=1)
         ax.text(row["high"] + 0.015 * top, y, f"{row['ratio']:.2f}", va="center", fontsize=8)
@@ -193,11 +204,7 @@ def tables_figure(record: dict) -> Picture:
     told = []
     colors = ("blue", "green", "orange")
     for (name, color), marker in zip(zip(ADAMS, colors, strict=True), "os^", strict=True):
-        middle = [row[name]["median"] for row in tables]
-        reach = [
-            [row[name]["median"] - row[name]["low"] for row in tables],
-            [row[name]["high"] - row[name]["median"] for row in tables],
-        ]
+        middle, reach = _middle_and_reach([row[name] for row in tables], "median")
         ax.errorbar([row["rows"] for row in tables], middle, reach, marker=marker, capsize=3,
                     color=PALETTE[color], label=name)  # fmt: skip
         told.append(f"{name} from {middle[0]:.1f} to {middle[-1]:.1f} ms")
@@ -256,11 +263,7 @@ def gpu_figure(record: dict) -> Picture:
     for line, color in zip(GPU_LINES, colors, strict=True):
         rows = {n: race[f"{line}, batch {n:,}"] for n in GPU_SIZES}
         rows = {n: row for n, row in rows.items() if row["absent"] is None}
-        middle = [row["ratio"] for row in rows.values()]
-        reach = [
-            [row["ratio"] - row["low"] for row in rows.values()],
-            [row["high"] - row["ratio"] for row in rows.values()],
-        ]
+        middle, reach = _middle_and_reach(rows.values(), "ratio")
         half = "float16" in line
         left.errorbar(list(rows), middle, reach, color=PALETTE[color], marker="^" if half else "o",
                       ls="--" if half else "-", ms=5, capsize=2, label=line)  # fmt: skip

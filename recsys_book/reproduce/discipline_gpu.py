@@ -23,11 +23,11 @@ import torch
 from recsys_book.experiments import speed as lab
 from recsys_book.reproduce.discipline_speed import (
     N_USERS,
-    SECONDS,
     SEEDS,
     TUNING_WORLD,
     cut,
-    flush_denormals,
+    prepare,
+    race,
 )
 from recsys_book.reproduce.record import Run
 
@@ -108,19 +108,15 @@ def main() -> None:
     """
     if not torch.cuda.is_available():
         raise ValueError(f"device is the processor alone; {NAME} measures a CUDA device")
-    flush_denormals()
-    # What torch.compile takes must not depend on what was compiled before.
-    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+    prepare()
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
     task, rows, _ = cut(SEEDS[0])
-    race = lab.race(task, rows, lab.gpu_variants(), rounds=ROUNDS, seconds=SECONDS)
-    for name, row in race.items():
-        print(name, row["absent"] or f"{row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})")
+    raced = race(task, rows, lab.gpu_variants(), ROUNDS)
     tuned, worlds = tune(), []
     for seed in SEEDS:
         worlds.append(reach(seed, tuned))
         for size in tuned:
             told = {line: one["seconds_to_target"] for line, one in worlds[-1][size].items()}
             print("seed", seed, "batch", size, told, flush=True)
-    figures = {"device": torch.cuda.get_device_name(), "race": race, "tuned": tuned}
+    figures = {"device": torch.cuda.get_device_name(), "race": raced, "tuned": tuned}
     print("written to", run.write(figures | {"reach": worlds}))

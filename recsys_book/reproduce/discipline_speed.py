@@ -8,6 +8,7 @@ their test is never looked at.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -69,25 +70,34 @@ def batches(seed: int, tuned: dict[str, dict], n_users: int = N_USERS) -> dict[s
     return found | {"target": target}
 
 
-def flush_denormals() -> None:
-    """Numbers too small for float32's usual form count as zero.
+def prepare() -> None:
+    """Before anything else runs: take away what times must not depend on.
 
-    Adam's averages of rows that no batch touches shrink until they are such numbers, and some
-    processors are slow with them: in the second epoch a step came to take five times as long.
+    Numbers too small for float32's usual form count as zero, in this thread and those that it
+    starts: Adam's averages of rows that no batch touches shrink until they are such numbers, and
+    some processors are slow with them. (In the second epoch a step came to take five times as
+    long.) And torch.compile finds nothing that was compiled before.
     """
     torch.set_flush_denormal(True)
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+
+
+def race(
+    task: Task, rows: torch.Tensor, variants: Mapping[str, lab.Variant], rounds: int
+) -> dict[str, dict]:
+    """`speed.race`, told line by line."""
+    found = lab.race(task, rows, variants, rounds=rounds, seconds=SECONDS)
+    for name, row in found.items():
+        print(name, row["absent"] or f"{row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})")
+    return found
 
 
 def main() -> None:
     """Run it all, print it, record it."""
-    flush_denormals()
-    # What torch.compile takes must not depend on what was compiled before.
-    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+    prepare()
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
     task, rows, _ = cut(SEEDS[0])
-    race = lab.race(task, rows, rounds=ROUNDS, seconds=SECONDS)
-    for name, row in race.items():
-        print(name, row["absent"] or f"{row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})")
+    raced = race(task, rows, lab.VARIANTS, ROUNDS)
     tables = lab.table_sizes(task, rows)
     for row in tables:
         told = ", ".join(f"{name} {row[name]['median']:.1f} ms" for name in lab.ADAMS)
@@ -98,5 +108,5 @@ def main() -> None:
         for size in tuned:
             ends = {rule: one["looks"][-1]["log_loss"] for rule, one in runs[-1][size].items()}
             print("seed", seed, "batch", size, ends, flush=True)
-    path = run.write({"race": race, "tables": tables, "tuned": tuned, "batches": runs})
+    path = run.write({"race": raced, "tables": tables, "tuned": tuned, "batches": runs})
     print("written to", path)

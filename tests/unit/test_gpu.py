@@ -24,6 +24,7 @@ from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.models.wide_and_deep import wide_and_deep_optimizers
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
+from recsys_book.sampling import HardSampler
 from recsys_book.train import fit
 
 GPU = "cuda"
@@ -81,8 +82,6 @@ def test_a_model_says_the_same_and_learns_the_same(name):
 def test_samplers_draw_where_the_pairs_are(name):
     seen = log_of().to(GPU)
     if name == "hard":  # its scores come from a model, which is on the GPU too
-        from recsys_book.sampling import HardSampler
-
         scores = lambda users: torch.arange(N_ITEMS, device=GPU).float().expand(len(users), -1)
         sampler = HardSampler(seen, scores, share=0.5, pool=3)
     else:

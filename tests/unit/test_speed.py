@@ -418,7 +418,11 @@ def test_soonest_by_hand():
     assert figures.seconds_to_target(record, "GPU")[1024].isna().tolist() == [False, True]
 
 
-def test_what_the_chapter_says_of_a_gpu_is_of_lines_that_there_are():
-    variants = lab.gpu_variants(2)
-    for name, (_, side, limit) in figures.SAYS_GPU.items():
+@pytest.mark.parametrize(
+    ("says", "variants"),
+    [(figures.SAYS, lab.VARIANTS), (figures.SAYS_GPU, lab.gpu_variants(2))],
+    ids=["processor", "GPU"],
+)
+def test_what_the_chapter_says_is_of_lines_that_there_are(says, variants):
+    for name, (_, side, limit) in says.items():
         assert variants[name].base in variants and side in ("below", "above") and limit > 0

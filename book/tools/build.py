@@ -46,7 +46,7 @@ def cache_key() -> str:
     sources += sorted((ROOT / "recsys_book").rglob("*.js")) + sorted(
         (ROOT / "recsys_book").rglob("*.css")
     )
-    sources += sorted((ROOT / "book" / "results").glob("*.json"))
+    sources += sorted((ROOT / "recsys_book" / "records").glob("*.json"))
     for path in sources:
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     for name in sorted(DATASETS):

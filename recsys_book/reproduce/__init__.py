@@ -1,6 +1,6 @@
 """Recorded runs: what is too long for a live chapter, one file a table.
 
-`python -m recsys_book.reproduce NAME` repeats a run and writes book/results/NAME.json, with the
+`python -m recsys_book.reproduce NAME` repeats a run and writes recsys_book/records/NAME.json, with the
 command, commit, date, machine, seeds and figures. Chapters show the record and say so.
 """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from recsys_book.reproduce.record import commit, results_folder
+from recsys_book.reproduce.record import commit, writable_folder
 from recsys_book.train import keep_freed_memory
 
 PACKAGE = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ class Cells:
     """
 
     def __init__(self, name: str, identity: object) -> None:
-        self.folder = results_folder() / f".{name}.cells"
+        self.folder = writable_folder() / f".{name}.cells"
         mark = self.folder / "made-by.txt"
         digest = _digest(identity)
         if not mark.is_file() or mark.read_text(encoding="utf-8") != digest:

@@ -7,20 +7,64 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 import time
+from importlib import resources
+from importlib.metadata import version
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
 
-#: Names a folder other than book/results, for records of a reader's own.
+#: Names a folder for records of a reader's own; reading looks there first.
 RESULTS_VARIABLE = "RECSYS_BOOK_RESULTS"
 PROVENANCE = ("command", "commit", "date", "machine", "seconds", "seeds", "figures")
 
 
+def shipped() -> Traversable:
+    """The folder of the records that come with the package."""
+    return resources.files("recsys_book") / "records"
+
+
 def results_folder() -> Path:
-    """book/results of the repository this package was installed from, or $RECSYS_BOOK_RESULTS."""
-    chosen = os.environ.get(RESULTS_VARIABLE)
-    return Path(chosen) if chosen else Path(__file__).parents[2] / "book" / "results"
+    """Where runs write: $RECSYS_BOOK_RESULTS, or the records of the checkout this package is in.
+
+    Raises:
+        ValueError: the package is installed without its checkout, and the variable is not set: what
+            is written among installed packages is lost with the next upgrade. Or the variable names
+            something that is no folder.
+    """
+    if chosen := os.environ.get(RESULTS_VARIABLE):
+        folder = Path(chosen).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{RESULTS_VARIABLE} is {chosen!r}; it must name a folder")
+        return folder
+    package = Path(__file__).parents[1]
+    if not (package.parent / "pyproject.toml").is_file():
+        raise ValueError(
+            f"{RESULTS_VARIABLE} is not set, and recsys-book is installed in {package.parent}, "
+            f"without its repository; set {RESULTS_VARIABLE} to the folder that this run may write"
+        )
+    return package / "records"
+
+
+def writable_folder() -> Path:
+    """`results_folder()`, made where it is missing; asked before a run, so that no work is lost.
+
+    Raises:
+        ValueError: as `results_folder`, or nothing can be written there.
+    """
+    folder = results_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"the results folder {folder} cannot be written ({error.strerror}); "
+            f"set {RESULTS_VARIABLE} to one that can"
+        ) from error
+    return folder
 
 
 class Run:
@@ -34,6 +78,7 @@ class Run:
 
     def __init__(self, name: str, command: str, seeds: list[int]) -> None:
         self.name, self.command, self.seeds = name, command, seeds
+        writable_folder()
         self.start, self.commit = time.perf_counter(), commit()  # files may change while it runs
 
     def write(self, figures: dict, pieces: dict | None = None) -> Path:
@@ -53,8 +98,7 @@ class Run:
             "seeds": self.seeds,
             "figures": figures,
         } | ({"pieces": pieces} if pieces else {})
-        path = results_folder() / f"{self.name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = writable_folder() / f"{self.name}.json"
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(partial, path)
@@ -62,16 +106,24 @@ class Run:
 
 
 def read_record(name: str) -> dict:
-    """A recorded run by name.
+    """A recorded run by name: a reader's own where $RECSYS_BOOK_RESULTS holds it, else the book's.
 
     Raises:
-        ValueError: no such record, or one that lacks a part of its provenance.
+        ValueError: no such record, a package without records, or a record that lacks a part of its
+            provenance.
     """
-    path = results_folder() / f"{name}.json"
+    path = shipped() / f"{name}.json"
+    if os.environ.get(RESULTS_VARIABLE) and (own := results_folder() / f"{name}.json").is_file():
+        path = own
     if not path.is_file():
-        known = sorted(p.stem for p in results_folder().glob("*.json"))
+        known = sorted(p.name.removesuffix(".json") for p in _records(shipped()))
+        if not known:
+            raise ValueError(
+                f"name is {name!r}, and recsys-book {version('recsys-book')} is installed without "
+                f"its records ({shipped()} holds none); install the package again"
+            )
         raise ValueError(
-            f"name is {name!r}; {results_folder()} holds {', '.join(known) or 'no record'}. "
+            f"name is {name!r}; the records are {', '.join(known)}. "
             "`python -m recsys_book.reproduce --help` names the runs that make them"
         )
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -79,6 +131,11 @@ def read_record(name: str) -> dict:
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
     return record
+
+
+def _records(folder: Traversable) -> list[Traversable]:
+    """The records in a folder; none where it is missing."""
+    return [p for p in folder.iterdir() if p.name.endswith(".json")] if folder.is_dir() else []
 
 
 def provenance(record: dict) -> str:

@@ -112,7 +112,7 @@ def test_addresses_stand_in_one_place():
 def test_records_are_complete():
     from recsys_book.reproduce.record import PROVENANCE
 
-    records = sorted((ROOT / "book" / "results").glob("*.json"))
+    records = sorted((PACKAGE / "records").glob("*.json"))
     assert records
     for path in records:
         record = json.loads(path.read_text())
@@ -135,7 +135,7 @@ def test_no_large_file_is_tracked():
 def test_the_cache_key_follows_the_package_and_not_the_prose(tmp_path, monkeypatch):
     import build
 
-    for part in ("recsys_book", "book/results", "book/tools"):
+    for part in ("recsys_book/records", "book/tools"):
         (tmp_path / part).mkdir(parents=True)
     for name in ("constraints.txt", "requirements.txt", "recsys_book/model.py", "book/page.md"):
         (tmp_path / name).write_text("one")

@@ -16,6 +16,7 @@ import torch
 
 from recsys_book.data import Interactions, load
 from recsys_book.data.fetch import DataUnavailable
+from recsys_book.machine import threads_wanted, use_threads
 from recsys_book.reproduce.additive import BATCH_SIZE, N_NEGATIVES, train_mf
 
 DIM, EPOCHS = 32, 5
@@ -32,6 +33,7 @@ def pairs() -> Interactions:
 
 
 def main() -> None:
+    use_threads(threads_wanted())  # $RECSYS_BOOK_THREADS, or one
     train = pairs()
     train_mf(train, DIM, seed=0, max_epochs=1)
     rates = []

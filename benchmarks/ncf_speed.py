@@ -38,6 +38,7 @@ from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.experiments import ncf as lab
 from recsys_book.losses import bce
+from recsys_book.machine import threads_wanted, use_threads
 from recsys_book.models.ncf import NeuMF
 from recsys_book.sampling import UnseenItems, beside_negatives
 from recsys_book.train import fit, has_bfloat16, keep_freed_memory
@@ -234,6 +235,7 @@ class Told:
 
 
 def main() -> None:
+    use_threads(threads_wanted())  # $RECSYS_BOOK_THREADS, or one
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recbole", metavar="PYTHON", help="the Python of RecBole's environment")
     parser.add_argument("--epochs", type=int, default=2, help="of the textbook loop and RecBole")

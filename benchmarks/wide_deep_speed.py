@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from recsys_book.losses import bce
+from recsys_book.machine import threads_wanted, use_threads
 from recsys_book.metrics import auc
 from recsys_book.models.wide_and_deep import WideAndDeep, wide_and_deep_optimizers
 from recsys_book.train import fit, has_bfloat16, keep_freed_memory
@@ -99,6 +100,7 @@ def peer(python: str, folder: str, name: str, batch: int, rate: float, n: int) -
 
 
 def main() -> None:
+    use_threads(threads_wanted())  # $RECSYS_BOOK_THREADS, or one
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", help="Python of an environment with both peers")
     parser.add_argument("--rows", type=int, default=2_000_000)

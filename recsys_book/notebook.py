@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import inspect
-import os
 import platform
 import random
 from importlib.metadata import version
@@ -16,30 +15,32 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from recsys_book import plots
-
-#: Threads for torch; set to 1 where two notebooks run side by side.
-THREADS_VARIABLE = "RECSYS_BOOK_THREADS"
+from recsys_book.machine import threads_wanted, use_threads
 
 
 def setup(seed: int = 0) -> torch.device:
-    """Seed everything, set the threads and the figures' style, and choose a device.
+    """Seed everything, set the threads and the figures' style, choose a device, print one line.
 
     Args:
         seed: for Python, NumPy and PyTorch.
+
+    Raises:
+        ValueError: $RECSYS_BOOK_THREADS is not a whole number above 0.
 
     Returns:
         CUDA where there is one, else the CPU. `fit`, samplers and metrics work where model and data
         are. Apple's MPS is left out: it has no float64, in which samplers draw and metrics count.
     """
     seed_everything(seed)
-    torch.set_num_threads(int(os.environ.get(THREADS_VARIABLE, os.cpu_count() or 1)))
+    use_threads(threads_wanted())
     # Averages in Adam shrink to numbers that some processors are several times slower with.
     torch.set_flush_denormal(True)
     plots.use_style()
     device = best_device()
+    threads = torch.get_num_threads()
     print(
-        f"Python {platform.python_version()}, torch {torch.__version__}, "
-        f"recsys-book {version('recsys-book')}, {torch.get_num_threads()} threads, device {device}"
+        f"recsys-book {version('recsys-book')}, Python {platform.python_version()}, torch "
+        f"{torch.__version__}, {threads} thread{'s' * (threads > 1)}, device {device}"
     )
     return device
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from recsys_book.machine import threads_wanted, use_threads
 from recsys_book.reproduce import (
     additive,
     cold_start,
@@ -24,6 +25,7 @@ from recsys_book.reproduce import (
     youtube_serving,
     youtube_simulated,
 )
+from recsys_book.reproduce.record import writable_folder
 
 MODULES = (
     additive, cold_start, discipline, discipline_gpu, discipline_speed, embeddings, ladder,
@@ -44,11 +46,16 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     run = RUNS[arguments.name]
+    use_threads(threads_wanted())
     if arguments.policy is not None:
         if not hasattr(run, "enter"):
             parser.error(f"{arguments.name} takes no --policy")
         return run.enter(arguments.policy)
     if not arguments.quick:
+        try:
+            writable_folder()
+        except ValueError as error:
+            parser.error(str(error))
         return run.main()
     if not hasattr(run, "quick"):
         parser.error(f"{arguments.name} has no --quick")

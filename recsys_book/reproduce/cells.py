@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from recsys_book.machine import cores, use_threads
 from recsys_book.reproduce.record import commit, writable_folder
 from recsys_book.train import keep_freed_memory
 
@@ -106,9 +107,9 @@ def in_processes(
             piece is a method of the worker and its arguments: ("world", 3).
         make_worker: called once in each process, a function of a module; what the worker's methods
             find they keep in Cells.
-        workers: processes; by default as many as PyTorch has threads, one where a GPU is at hand.
+        workers: processes; by default as many as there are cores, one where a GPU is at hand.
     """
-    workers = workers or (1 if torch.cuda.is_available() else torch.get_num_threads())
+    workers = workers or (1 if torch.cuda.is_available() else cores())
     left, done, running = dict(pieces), set(), {}
     bar = tqdm(
         total=len(left), unit="piece", disable=os.environ.get("TQDM_DISABLE", "") not in ("", "0")
@@ -138,7 +139,7 @@ def _begin(make_worker: Callable[[], object]) -> None:
     global _worker
     os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
+    use_threads(1)
     torch.set_flush_denormal(True)  # weights that a penalty drove to nothing slow everything down
     keep_freed_memory()
     _worker = make_worker()

@@ -40,12 +40,16 @@ def results_folder() -> Path:
             raise ValueError(f"{RESULTS_VARIABLE} is {chosen!r}; it must name a folder")
         return folder
     package = Path(__file__).parents[1]
-    if not (package.parent / "pyproject.toml").is_file():
+    if not _in_checkout(package):
         raise ValueError(
             f"{RESULTS_VARIABLE} is not set, and recsys-book is installed in {package.parent}, "
             f"without its repository; set {RESULTS_VARIABLE} to the folder that this run may write"
         )
     return package / "records"
+
+
+def _in_checkout(package: Path) -> bool:
+    return (package.parent / "pyproject.toml").is_file()
 
 
 def writable_folder() -> Path:
@@ -162,7 +166,9 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit the code stood at, with + where files had changed since."""
+    """The commit the code stood at, with + where files had changed since; "unknown" in a wheel."""
+    if not _in_checkout(Path(__file__).parents[1]):
+        return "unknown"  # a repository around installed packages is not the book's
     try:
         here = Path(__file__).parent
         git = lambda *a: subprocess.run(

@@ -12,6 +12,7 @@ import torch
 from recsys_book.data import simulate
 from recsys_book.experiments import candidates as lab
 from recsys_book.experiments import serving_costs as costs
+from recsys_book.machine import cores, use_threads
 from recsys_book.reproduce.cells import Cells
 from recsys_book.reproduce.record import Run
 
@@ -45,22 +46,21 @@ def trained() -> tuple[torch.Tensor, torch.Tensor]:
 
 def size(vectors: torch.Tensor, queries: torch.Tensor, n: int, normalize: bool) -> dict:
     """Every index at one size."""
-    threads = torch.get_num_threads()
     many, found = costs.multiplied(vectors, n), {}
     truth = None
     for name, (kind, efforts, lift) in INDEXES.items():
         if not lift and (normalize or n > 100_000):
             continue  # cosine needs none, and the point is made by then
+        use_threads(cores())
         index, seconds = costs.timed_build(many, kind, normalize=normalize, lift=lift)
         if truth is None:
             truth = index.search(queries, K)[1]
-        torch.set_num_threads(1)
+        use_threads(1)
         n_timed = 200 if n <= 100_000 or kind in ("ivf", "hnsw") else 50
         found[name] = {
             "build_seconds": seconds,
             "curve": costs.index_curve(index, queries, truth, efforts, n_timed),
         }
-        torch.set_num_threads(threads)
     return found
 
 
@@ -88,11 +88,10 @@ def main() -> None:
     for n in CATALOGUES:
 
         def make(n: int = n) -> dict:
-            threads = torch.get_num_threads()
+            use_threads(cores())
             funnel = costs.untrained_funnel(n, kind="hnsw")
-            torch.set_num_threads(1)
+            use_threads(1)
             found = costs.stage_costs(funnel, n_candidates=min(200, n // 2))
-            torch.set_num_threads(threads)
             return found
 
         stages[str(n)] = cells.get(f"stages {n}", make)

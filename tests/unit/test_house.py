@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "book" / "tools"))
 
 #: A room may import from rooms of a lower number.
 LEVELS = {
-    "checks": 0, "data": 1, "layers": 2, "metrics": 2, "calibration": 2, "maps": 2,
+    "checks": 0, "machine": 0, "data": 1, "layers": 2, "metrics": 2, "calibration": 2, "maps": 2,
     "embeddings": 2, "content": 2, "optim": 2, "models": 3, "losses": 3, "sampling": 3,
     "bandits": 3, "train": 4, "evaluate": 4, "serving": 4, "claims": 5, "plots": 5, "widgets": 6,
     "experiments": 7, "diagrams": 7, "notebook": 7, "reproduce": 8, "try_your_own": 9,

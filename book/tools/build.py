@@ -1,16 +1,18 @@
 """Build the book: fetch scripts, draw the art, execute the notebooks, render, make the slides, and
 only then swap.
 
-- Notebook outputs are cached. myst-nb's cache looks at a notebook's code alone; here it is also
-  thrown away when the package, the recorded runs, the installed versions or the data at hand
-  change.
+- Notebooks are executed as many at a time as there are cores, one thread each, and their outputs
+  are cached. A page is executed again when its own code changes, a module that it really imports, a
+  record that it reads, the installed versions or the data at hand; never for its prose.
 - Warnings and failing cells fail the build with a non-zero exit, and the last good book stays.
+- No clock decides whether the book builds: the limits below only end what hangs.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -23,32 +25,60 @@ import slides
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import ExecutionResult, single_nb_execution
+from myst_nb.core.read import read_myst_markdown_notebook
+
+from recsys_book.machine import THREADS_VARIABLE, cores
+from recsys_book.reproduce.closure import closure, records_read
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "_build"
 CACHE = BUILD / "notebook-cache"
 WORK = BUILD / "work"  # sphinx's own tree: a failed build may leave it half made
 FINISHED = BUILD / "html"
-JOBS_VARIABLE = "RECSYS_BOOK_JOBS"  # notebooks to execute side by side
-SIDE_BY_SIDE = "side-by-side.txt"  # in the cache: which chapters were
+KEYS = "recsys-book-keys.json"  # in the cache: what each page was executed under
+JOBS_VARIABLE = "RECSYS_BOOK_JOBS"  # notebooks to execute side by side, if not one a core
+CELL_SECONDS, HANGS = 3_600, 7_200  # many times what a cell and Sphinx take on a slow machine
 
 
-def cache_key() -> str:
-    """Digest of all that a notebook's output depends on besides its own code."""
+def pages_that_run() -> list[Path]:
+    """The pages whose cells are executed: the chapters, and pages of book/ that say so on top."""
+    pages = [p for p in sorted((ROOT / "book").glob("*.md")) if _is_notebook(p)]
+    return sorted((ROOT / "chapters").glob("*.ipynb")) + pages
+
+
+def _is_notebook(page: Path) -> bool:
+    return "file_format: mystnb" in page.read_text(encoding="utf-8")[:400]
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """A page that runs, as the cache knows it."""
+    if path.suffix == ".ipynb":
+        return nbformat.read(path, as_version=4)
+    text = path.read_text(encoding="utf-8")
+    return read_myst_markdown_notebook(text, path=path, add_source_map=True)
+
+
+def key(path: Path) -> str:
+    """Digest of all that a page's outputs depend on besides its own code.
+
+    That is the modules it imports and what they import, the records it reads, the installed
+    versions, and which data sets are at hand. Prose, other chapters' modules and the checks of the
+    exercises are not among it.
+    """
     from recsys_book.data import DATASETS
     from recsys_book.data.fetch import cache_folder, mirror_folder
 
+    package = ROOT / "recsys_book"
+    code = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
+    files = closure(code, package)
+    own = [code, *(f.read_text(encoding="utf-8") for f in files if f.suffix == ".py")]
+    names = records_read(own)
+    records = (package / "records").glob("*.json")
+    files += [f for f in sorted(records) if names is None or f.stem in names]
+    files += [ROOT / "constraints.txt", ROOT / "requirements.txt"]
     digest = hashlib.sha256()
-    sources = [ROOT / "constraints.txt", ROOT / "requirements.txt"]
-    # No chapter imports the checks of the exercises: one may change and nothing runs anew.
-    checks = ROOT / "recsys_book" / "check"
-    sources += [p for p in sorted((ROOT / "recsys_book").rglob("*.py")) if checks not in p.parents]
-    sources += sorted((ROOT / "recsys_book").rglob("*.js")) + sorted(
-        (ROOT / "recsys_book").rglob("*.css")
-    )
-    sources += sorted((ROOT / "recsys_book" / "records").glob("*.json"))
-    for path in sources:
-        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for file in files:
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     for name in sorted(DATASETS):
         at_hand = mirror_folder(name) is not None or cache_folder(name).is_dir()
         digest.update(f"{name}: {at_hand}".encode())
@@ -56,64 +86,58 @@ def cache_key() -> str:
     return digest.hexdigest()
 
 
-def drop_stale_cache(jobs: int = 1) -> bool:
-    """Empty the notebook cache unless it was made under the present key; True if it was stale.
+def execute(jobs: int) -> tuple[bool, list[str]]:
+    """Execute the pages that the cache lacks, or whose code's surroundings have changed.
 
-    What was executed side by side is stale, too, for a build that takes one chapter at a time: the
-    times in it are not to be published.
-    """
-    stamp = CACHE / "recsys-book-key.txt"
-    key = cache_key()
-    fit = jobs > 1 or not (CACHE / SIDE_BY_SIDE).exists()
-    if fit and stamp.exists() and stamp.read_text() == key:
-        return False
-    shutil.rmtree(CACHE, ignore_errors=True)
-    CACHE.mkdir(parents=True)
-    stamp.write_text(key)
-    return True
-
-
-def execute_ahead(jobs: int) -> int:
-    """Execute the chapters that the notebook cache lacks, some side by side with a thread each.
-
-    Sphinx, which executes one at a time, then finds them in the cache. One that fails is left out:
-    Sphinx comes to it again and tells what failed. Times that a chapter measures are worse for
-    company, so this is for tests and not for the book that is published.
+    Sphinx then finds every page in the cache and executes none.
 
     Args:
-        jobs: how many at a time; 1 leaves everything to Sphinx.
+        jobs: how many at a time, one thread each.
 
     Returns:
-        number of chapters executed and cached.
+        whether any page was executed, and what went wrong: a traceback for each that failed.
     """
-    if jobs < 2:
-        return 0
-    cache = get_cache(CACHE)
+    cache, keys = get_cache(CACHE), CACHE / KEYS
+    kept = json.loads(keys.read_text(encoding="utf-8")) if keys.is_file() else {}
     wanting = []
-    for path in sorted((ROOT / "chapters").glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
+    for path in pages_that_run():
+        notebook, name, now = read(path), str(path.relative_to(ROOT)), key(path)
         try:
-            cache.match_cache_notebook(notebook)
+            record = cache.match_cache_notebook(notebook)
         except KeyError:
-            wanting.append((path, notebook))
+            wanting.append((path, notebook, now))
+            continue
+        if kept.get(name) != now:
+            cache.remove_cache(record.pk)
+            wanting.append((path, notebook, now))
+    if not wanting:
+        return False, []
+    print(f"Executing {len(wanting)} pages, {min(jobs, len(wanting))} at a time …", flush=True)
 
-    def execute(path: Path, notebook: nbformat.NotebookNode) -> ExecutionResult:
-        return single_nb_execution(notebook, str(path.parent), timeout=300, allow_errors=False)
+    def run(path: Path, notebook: nbformat.NotebookNode) -> ExecutionResult:
+        result = single_nb_execution(notebook, str(path.parent), CELL_SECONDS, allow_errors=False)
+        how = f"in {result.time:.0f} s" if result.err is None else "and FAILED"
+        print(f"  {path.name} executed {how}", flush=True)
+        return result
 
     with ThreadPoolExecutor(jobs) as pool:
-        results = list(pool.map(execute, *zip(*wanting, strict=True))) if wanting else []
-    done = 0
-    for (path, notebook), result in zip(wanting, results, strict=True):
-        if result.err is None:
-            cache.add_nb_to_project(str(path))
-            data = {"execution_seconds": result.time}
-            bundle = CacheBundleIn(notebook, str(path), data=data)
-            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-            done += 1
-            with (CACHE / SIDE_BY_SIDE).open("a", encoding="utf-8") as mark:
-                mark.write(f"{path.name}\n")
-            print(f"{path.name} executed in {result.time:.0f} s")
-    return done
+        results = list(pool.map(run, *zip(*((p, n) for p, n, _ in wanting), strict=True)))
+    failures = []
+    for (path, notebook, now), result in zip(wanting, results, strict=True):
+        if result.err is not None:
+            failures.append(f"{path.name}:\n{result.exc_string}")
+            continue
+        cache.add_nb_to_project(str(path), read_data=_reader(path))
+        data = {"execution_seconds": result.time}
+        bundle = CacheBundleIn(notebook, str(path), data=data)
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        kept[str(path.relative_to(ROOT))] = now
+    keys.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    return True, failures
+
+
+def _reader(path: Path) -> dict:
+    return {"name": "nbformat" if path.suffix == ".ipynb" else "myst_nb_md", "type": "plugin"}
 
 
 def hand_out(made: Path) -> None:
@@ -147,28 +171,30 @@ def last_good() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--builder", default="html", help="html, or linkcheck")
-    parser.add_argument("--timeout", type=int, default=1800, help="seconds for the whole build")
     arguments = parser.parse_args()
-    told = os.environ.get(JOBS_VARIABLE, "1")
-    if not told.isdigit() or int(told) < 1:
+    told = os.environ.get(JOBS_VARIABLE, str(cores()))
+    if not told.isdecimal() or int(told) < 1:
         parser.error(f"{JOBS_VARIABLE} is {told!r}; it must be a whole number above 0")
-    jobs, tools = int(told), Path(__file__).parent
+    tools = Path(__file__).parent
     for script in ("vendor.py", "art.py"):
         subprocess.run([sys.executable, str(tools / script)], check=True)
-    everything = ["--all"] if drop_stale_cache(jobs) else []
-    os.environ |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}  # kernels inherit it
-    if jobs > 1:
-        os.environ["RECSYS_BOOK_THREADS"] = "1"
-        execute_ahead(jobs)
+    os.environ |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+    os.environ |= {THREADS_VARIABLE: "1"}  # kernels inherit all of it
+    CACHE.mkdir(parents=True, exist_ok=True)
+    executed, failures = execute(int(told))
+    if failures:
+        print(*failures, sep="\n", file=sys.stderr)
+        print(f"The build failed; {last_good()}.", file=sys.stderr)
+        return 1
     command = [
         str(Path(sys.executable).parent / "jupyter-book"), "build", str(ROOT),
         "--path-output", str(WORK), "--builder", arguments.builder,
-        "-W", "-n", "--keep-going", *everything,
+        "-W", "-n", "--keep-going", *(["--all"] if executed else []),
     ]  # fmt: skip
     try:
-        done = subprocess.run(command, timeout=arguments.timeout)
+        done = subprocess.run(command, timeout=HANGS)
     except subprocess.TimeoutExpired:
-        print(f"The build took more than {arguments.timeout} s and was stopped.", file=sys.stderr)
+        print(f"Sphinx hangs: stopped after {HANGS} s; {last_good()}.", file=sys.stderr)
         return 1
     if done.returncode != 0:
         print(f"The build failed; {last_good()}.", file=sys.stderr)

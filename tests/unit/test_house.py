@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
 from recsys_book import BOOK, REPOSITORY
+from recsys_book.reproduce.closure import closure, records_read
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "recsys_book"
@@ -132,28 +134,88 @@ def test_no_large_file_is_tracked():
     assert not large
 
 
-def test_the_cache_key_follows_the_package_and_not_the_prose(tmp_path, monkeypatch):
+@pytest.fixture
+def small_house(tmp_path, monkeypatch):
+    """A repository of two chapters, of which each has a module and a record of its own."""
     import build
 
-    for part in ("recsys_book/records", "book/tools"):
-        (tmp_path / part).mkdir(parents=True)
-    for name in ("constraints.txt", "requirements.txt", "recsys_book/model.py", "book/page.md"):
-        (tmp_path / name).write_text("one")
     monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
     monkeypatch.delenv("RECSYS_BOOK_DATA", raising=False)
-    before = build.cache_key()
-    (tmp_path / "book/page.md").write_text("two")
-    (tmp_path / "recsys_book/check").mkdir()
-    (tmp_path / "recsys_book/check/core.py").write_text("no chapter imports this")
-    assert build.cache_key() == before
-    assert not any("recsys_book.check" in path.read_text(encoding="utf-8") for path in NOTEBOOKS)
-    for name in ("recsys_book/model.py", "constraints.txt"):
-        (tmp_path / name).write_text("two")
-        assert build.cache_key() != before
-        before = build.cache_key()
-    (tmp_path / "data" / "ncf-ml-1m").mkdir(parents=True)
-    monkeypatch.setenv("RECSYS_BOOK_DATA", str(tmp_path / "data"))
-    assert build.cache_key() != before
+    for part in ("recsys_book/widgets", "recsys_book/records", "recsys_book/check", "chapters"):
+        (tmp_path / part).mkdir(parents=True)
+    (tmp_path / "book").mkdir()
+    for name, text in {
+        "constraints.txt": "one", "requirements.txt": "one", "book/page.md": "# Prose",
+        "recsys_book/__init__.py": "", "recsys_book/widgets/__init__.py": "",
+        "recsys_book/shared.py": "", "recsys_book/widgets/play.js": "one",
+        "recsys_book/widgets/play.py": "SCRIPT = 'play.js'",
+        "recsys_book/check/core.py": "no chapter imports this",
+        "recsys_book/first.py": "def lazy():\n    from recsys_book import shared\nread_record('a')",
+        "recsys_book/second.py": "from recsys_book.widgets.play import SCRIPT\nread_record('b')",
+        "recsys_book/records/a.json": "{}", "recsys_book/records/b.json": "{}",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+    write_chapter(tmp_path, "00_first", "%pip install x\nimport recsys_book.first\n1 + 1")
+    write_chapter(tmp_path, "01_second", "from recsys_book import second\n'x' * 3")
+    return tmp_path
+
+
+def write_chapter(root, name, code, prose="Prose."):
+    cells = [nbformat.v4.new_markdown_cell(prose), nbformat.v4.new_code_cell(code)]
+    path = root / "chapters" / f"{name}.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_pages_key_follows_what_it_imports_and_no_prose(small_house, monkeypatch):
+    import build
+
+    first, second = build.pages_that_run()
+    keys = lambda: (build.key(first), build.key(second))
+    before = keys()
+    for name, changes in {
+        "book/page.md": (False, False),
+        "recsys_book/check/core.py": (False, False),
+        "recsys_book/first.py": (True, False),
+        "recsys_book/shared.py": (True, False),  # imported inside a function
+        "recsys_book/second.py": (False, True),
+        "recsys_book/widgets/play.js": (False, True),
+        "recsys_book/records/a.json": (True, False),
+        "recsys_book/records/b.json": (False, True),
+        "recsys_book/__init__.py": (True, True),
+        "constraints.txt": (True, True),
+    }.items():
+        path = small_house / name
+        path.write_text(path.read_text() + "\n# edited")
+        now = keys()
+        assert tuple(a != b for a, b in zip(before, now, strict=True)) == changes, name
+        before = now
+    write_chapter(small_house, "01_second", build.read(second).cells[1].source, prose="Other.")
+    assert keys() == before
+    (small_house / "data" / "ncf-ml-1m").mkdir(parents=True)
+    monkeypatch.setenv("RECSYS_BOOK_DATA", str(small_house / "data"))
+    assert all(a != b for a, b in zip(before, keys(), strict=True))
+
+
+def test_a_record_whose_name_is_worked_out_may_be_any(small_house):
+    import build
+
+    path = write_chapter(small_house, "02_third", "read_record('a' + 'b')")
+    before = build.key(path)
+    (small_house / "recsys_book/records/b.json").write_text("{ }")
+    assert build.key(path) != before
+
+
+def test_every_chapter_reads_records_by_name_so_that_no_other_executes_it():
+    import build
+
+    for path in build.pages_that_run():
+        code = "\n".join(c.source for c in build.read(path).cells if c.cell_type == "code")
+        files = {str(f.relative_to(PACKAGE)) for f in closure(code)}
+        assert not any(f.startswith("check/") for f in files)
+        assert records_read([code]) is not None
+    assert len(build.pages_that_run()) >= len(NOTEBOOKS) + 3
 
 
 def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
@@ -163,48 +225,55 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
     finished.mkdir()
     (finished / "index.html").write_text("good")
     monkeypatch.setattr(build, "FINISHED", finished)
-    monkeypatch.setattr(build, "drop_stale_cache", lambda jobs: False)
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build, "execute", lambda jobs: (False, []))
 
     class Failed:
         returncode = 1
 
     monkeypatch.setattr(build.subprocess, "run", lambda *a, **k: Failed())
     monkeypatch.setattr(sys, "argv", ["build.py"])
-    for name in ("TQDM_DISABLE", "PYTHONHASHSEED"):  # main sets them; this puts them back
-        monkeypatch.setenv(name, "0")
+    for name in ("TQDM_DISABLE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "RECSYS_BOOK_THREADS"):
+        monkeypatch.setenv(name, "0")  # main sets them; this puts them back
     assert build.main() == 1
     assert (finished / "index.html").read_text() == "good"
     assert "the last good book stays" in capfd.readouterr().err
+    monkeypatch.setattr(build, "execute", lambda jobs: (True, ["00_first.ipynb:\nZeroDivision"]))
+    assert build.main() == 1
+    told = capfd.readouterr().err
+    assert "00_first.ipynb:\nZeroDivision" in told and "the last good book stays" in told
 
 
-def test_chapters_executed_ahead_are_found_in_the_cache_and_a_failing_one_is_left(
-    tmp_path, monkeypatch
-):
+def test_what_is_executed_is_found_again_and_a_failing_page_is_told(small_house, capfd):
     import build
-    import nbformat
     from jupyter_cache import get_cache
 
-    monkeypatch.setattr(build, "ROOT", tmp_path)
-    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
-    (tmp_path / "chapters").mkdir()
-    for name, code in {"00_good": "1 + 1", "01_bad": "1 / 0", "02_good": "'x' * 3"}.items():
-        cells = [nbformat.v4.new_code_cell(code)]
-        path = tmp_path / "chapters" / f"{name}.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    assert build.execute_ahead(1) == 0  # nothing is done ahead
-    assert build.execute_ahead(2) == 2
-    cache = get_cache(tmp_path / "cache")
-    read = lambda name: nbformat.read(tmp_path / "chapters" / f"{name}.ipynb", as_version=4)
-    found = cache.merge_match_into_notebook(read("02_good"))[1]
-    assert found.cells[0].outputs[0].data["text/plain"] == "'xxx'"
-    with pytest.raises(KeyError):
-        cache.match_cache_notebook(read("01_bad"))
-    assert build.execute_ahead(2) == 0  # what is there is not executed again
-    (tmp_path / "cache" / "recsys-book-key.txt").write_text("now")
-    monkeypatch.setattr(build, "cache_key", lambda: "now")
-    assert not build.drop_stale_cache(jobs=2)
-    assert build.drop_stale_cache(jobs=1)  # its times had company: they are not published
-    assert not build.drop_stale_cache(jobs=1)
+    bad = write_chapter(small_house, "02_bad", "1 / 0")
+    (small_house / "book" / "lively.md").write_text(
+        "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# A page\n\n"
+        "```{code-cell} ipython3\n2 * 21\n```\n"
+    )
+    for name in ("first", "second"):  # the cells run with the package that is installed
+        code = {"first": "1 + 1", "second": "'x' * 3"}[name]
+        write_chapter(small_house, f"0{int(name == 'second')}_{name}", code)
+    executed, failures = build.execute(2)
+    assert executed and len(failures) == 1
+    assert failures[0].startswith("02_bad.ipynb:") and "ZeroDivisionError" in failures[0]
+    cache = get_cache(small_house / "cache")
+    shown = lambda path: cache.merge_match_into_notebook(build.read(path))[1].cells[1].outputs[0]
+    assert shown(small_house / "chapters/01_second.ipynb").data["text/plain"] == "'xxx'"
+    assert shown(small_house / "book/lively.md").data["text/plain"] == "42"
+    capfd.readouterr()
+    bad.unlink()
+    assert build.execute(2) == (False, [])  # what is there is not executed again
+    write_chapter(small_house, "00_first", "1 + 1", prose="Other words.")
+    assert build.execute(2) == (False, [])
+    write_chapter(small_house, "00_first", "1 + 2")
+    assert build.execute(2) == (True, [])
+    assert capfd.readouterr().out.count("executed in") == 1
+    (small_house / "constraints.txt").write_text("two")
+    assert build.execute(2) == (True, [])
+    assert capfd.readouterr().out.count("executed in") == 3
 
 
 def test_a_number_of_jobs_that_is_none_is_told(monkeypatch, capsys):

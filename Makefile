@@ -3,33 +3,46 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.txt
-# Where two notebooks run side by side, one thread each.
-NBVAL := RECSYS_BOOK_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-	--nbval-cell-timeout 120 --dist loadfile -n 2 --timeout 600 chapters
+# One thread a process, a process a core (of those this command may use; eight are enough).
+export OMP_NUM_THREADS := 1
+COUNT := import os; f = getattr(os, "sched_getaffinity", None); n = len(f(0)) if f else os.cpu_count()
+JOBS := $(shell $(PYTHON) -c '$(COUNT); print(min(n or 1, 8))')
+PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 BOOK := $(BIN)/python book/tools/build.py
+# The least that a processor of this kind can do: vectors of the oldest kind, no bfloat16.
+PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+	FAISS_OPT_LEVEL=generic RECSYS_BOOK_PROCESSOR=plain
 
-.PHONY: book slides test unit notebooks classroom pages serve exercises jupyter lint format clean links
+.PHONY: book slides test unit plain notebooks classroom pages wheel serve exercises jupyter lint \
+	format clean links
 
 book: $(STAMP)  ## build the book into _build/html
 	$(BOOK)
 
 slides: book  ## a deck a chapter, made with the book
-	@ls $(CURDIR)/_build/html/slides/*.html
+	@ls _build/html/slides/*.html
 
 test: $(STAMP) unit notebooks classroom pages  ## unit tests, notebooks, nbgrader, pages in a browser
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests/unit -n 2
+	$(PYTEST) tests/unit
 
-notebooks: $(STAMP)
-	$(NBVAL)
+plain: $(STAMP)  ## unit tests with the processor's capabilities cut down
+	$(PLAIN) $(PYTEST) tests/unit
+
+notebooks: $(STAMP)  # the limits only end what hangs
+	TQDM_DISABLE=1 $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 \
+		--dist loadfile --timeout 7200 chapters
 
 classroom: $(STAMP)  ## the exercises, handed out and graded by nbgrader
-	RECSYS_BOOK_THREADS=1 $(BIN)/python -m pytest tests/classroom -n 2 --dist loadgroup
+	$(PYTEST) tests/classroom --dist loadgroup
 
 pages: $(STAMP)  # built without the reader's data, as the published book is
-	env -u RECSYS_BOOK_DATA RECSYS_BOOK_JOBS=2 $(BOOK)
-	$(BIN)/python -m pytest tests/pages -n 2
+	env -u RECSYS_BOOK_DATA $(BOOK)
+	$(PYTEST) tests/pages
+
+wheel: $(STAMP)  ## chapters and exercises from a wheel, in an environment of its own
+	$(BIN)/python -m pytest tests/install
 
 serve: book  ## look at the book on http://127.0.0.1:8000
 	$(BIN)/python book/tools/serve.py
@@ -59,7 +72,9 @@ clean:  ## remove what was built; keeps the virtual environment
 
 # TORCH_INDEX=https://… takes PyTorch from another index, such as the one with CPU builds.
 $(STAMP): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and "This book needs Python 3.11 or newer; $(PYTHON) is %d.%d." % v)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -z "$(TORCH_INDEX)" || $(BIN)/python -m pip install --quiet "torch>=2.4,<2.14" --index-url "$(TORCH_INDEX)"
-	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	@echo "Installing what the book is built and tested with into $(VENV): some minutes the first time."
+	test -z "$(TORCH_INDEX)" || $(BIN)/python -m pip install "torch>=2.4,<2.14" --index-url "$(TORCH_INDEX)"
+	$(BIN)/python -m pip install -r requirements.txt -c constraints.txt
 	touch $(STAMP)

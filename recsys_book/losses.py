@@ -142,8 +142,11 @@ def in_batch_softmax_loss(
     Yi, Yang, Hong, Cheng, Heldt, Kumthekar, Zhao, Wei, Chi: Sampling-Bias-Corrected Neural Modeling
     for Large Corpus Item Recommendations. RecSys 2019, https://doi.org/10.1145/3298689.3346996.
     Nothing is drawn and nothing more is looked up, but an item then comes up as a negative as often
-    as it is chosen: without log_q popular items are pushed down. (The paper corrects the positive
-    too; here it keeps its score, as it was not drawn.)
+    as it is chosen: without log_q popular items are pushed down.
+
+    The paper takes log q off every logit, the positive's too; here the positive keeps its score, as
+    it was not drawn. What follows from that for the correction is worked out by Khrylchenko et al.,
+    RecSys 2025, https://arxiv.org/abs/2507.09331.
 
     Args:
         scores: `[B, B]`, of user i (row) with what user j chose (column).

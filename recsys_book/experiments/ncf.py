@@ -44,7 +44,7 @@ def first_epochs(split: NCFSplit, n: int = 3, seed: int = 0) -> dict[str, float]
         return value
 
     setting = Setting(0.008, 8, batch_size=2_048)
-    model = make_model("NeuMF", split.train, 8, seed)
+    model = make_model("NeuMF", split.train, 8, seed)  # in float32, on whatever machine
     adam(model, split.train, setting, seed, epochs=n, validate=validate)
     return found
 
@@ -254,20 +254,30 @@ class Setting:
     epochs: int | None = None
 
 
-def adam(model: nn.Module, log: Interactions, setting: Setting, seed: int, **more) -> History:
-    """`train_implicit` with the chapter's batch, schedule and precision.
+def adam(
+    model: nn.Module,
+    log: Interactions,
+    setting: Setting,
+    seed: int,
+    *,
+    amp: bool = False,
+    **more,
+) -> History:
+    """`train_implicit` with the chapter's batch and schedule.
 
     Args:
         model: trained in place.
         log: observed pairs.
         setting: learning rate, negatives, L2.
         seed: of order and negatives.
+        amp: see `fit`: what it does depends on the processor. The recorded runs ask for it, and
+            tell what they had; a page that is run live must show the same everywhere and does not.
         more: for `train_implicit`: epochs, validate, patience.
     """
     return train_implicit(
         model, log, lr=setting.lr, seed=seed, weight_decay=setting.weight_decay,
         n_negatives=setting.n_negatives, batch_size=setting.batch_size, decay=setting.decay,
-        side_by_side=True, amp=True, **more,
+        side_by_side=True, amp=amp, **more,
     )  # fmt: skip
 
 
@@ -276,7 +286,7 @@ def try_setting(judge: Judge, name: str, setting: Setting, seed: int = 0) -> tup
     model = make_model(name, judge.split.train, setting.factors, seed)
     history = adam(
         model, judge.split.train, setting, seed,
-        epochs=setting.epochs or MAX_EPOCHS, validate=judge.validation, patience=PATIENCE,
+        epochs=setting.epochs or MAX_EPOCHS, validate=judge.validation, patience=PATIENCE, amp=True,
     )  # fmt: skip
     return history.best_score, history.best_epoch + 1
 
@@ -339,7 +349,7 @@ def run_cell(judge: Judge, name: str, setting: Setting, seed: int) -> Cell:
 
     def train(log: Interactions, epochs: int, patience: int | None, choose: bool) -> Watched:
         model = make_model(name, log, setting.factors, seed)
-        more = {"epochs": epochs, "patience": patience}
+        more = {"epochs": epochs, "patience": patience, "amp": True}
         run = lambda validate: adam(model, log, setting, seed, validate=validate, **more)
         return watch(judge, run, choose=choose)
 

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from recsys_book.claims import Interval, t_interval
 from recsys_book.experiments import ncf_figures as figures
 from recsys_book.reproduce import read_record
 
@@ -45,11 +46,58 @@ def test_switches_start_at_the_table_and_let_three_models_win(record):
     widget = figures.switches(record)
     table = figures.honest_table(record, digits=None)["HR@10 among 99"]
     shown = widget.shown()
-    for racer, row in (("item model", "EASE"), ("MF", "MF, tuned"), ("NeuMF", "NeuMF, 32")):
+    for racer, row in (("item model", "EASE"), ("MF", "MF, 64, tuned"), ("NeuMF", "NeuMF, 32")):
         assert shown[racer] == pytest.approx(table[row], abs=1e-6)
     values = np.frombuffer(widget.data, dtype="<f4").reshape(-1, len(widget.models))
-    winners = {widget.models[i] for i in values.argmax(1)}
+    ordered = np.sort(values, axis=1)
+    clear = values[ordered[:, -1] - ordered[:, -2] > widget.margin]
+    winners = {widget.models[i] for i in clear.argmax(1)}
     assert winners == {"item model", "MF", "NeuMF"}
+
+
+def verdict(widget, **positions) -> str | None:
+    """Who wins by more than the margin, with a switch or two flipped from where they start."""
+    rules = list(figures.RULES)
+    index = [0] * (len(rules) - 1) + [3]
+    for name, position in positions.items():
+        rule = name.replace("_", " ")
+        index[rules.index(rule)] = figures.RULES[rule].index(position)
+    widget.index = index
+    (first, best), (_, second) = sorted(widget.shown().items(), key=lambda pair: -pair[1])[:2]
+    return first if best - second > widget.margin else None
+
+
+def test_the_widget_says_what_the_chapter_says(record):
+    """Tuned rivals are too close to tell; NeuMF wins over neglected ones, and over no others."""
+    widget = figures.switches(record)
+    assert widget.margin == figures.SETTLED
+    assert verdict(widget) is None
+    assert verdict(widget, item_model_is="ItemKNN", MF_is="as it comes") == "NeuMF"
+    assert verdict(widget, item_model_is="ItemKNN") == "MF"
+    assert verdict(widget, MF_is="as it comes") == "item model"
+    neglected = {"item_model_is": "ItemKNN", "MF_is": "as it comes"}
+    assert verdict(widget, **neglected, ranked_among="all films") is None
+    # Rules about epochs, refitting and ties change nothing of this.
+    for switch, position in (
+        ("epoch_chosen_on", "test"), ("trained_anew_on_all", "no refit"), ("ties", "best"),
+    ):  # fmt: skip
+        assert verdict(widget, **neglected, **{switch: position}) == "NeuMF", switch
+
+
+def test_under_a_hundredth_nothing_is_settled(record):
+    gap = lambda mean, half: Interval(mean, mean - half, mean + half, 3)
+    assert figures.settled(gap(0.02, 0.01)) and figures.settled(gap(-0.01, 0.002))
+    assert not figures.settled(gap(0.02, 0.03))  # seeds do not agree
+    assert not figures.settled(gap(0.009, 0.001)) and not figures.settled(gap(-0.009, 0.001))
+    # Half of a 95 % interval where two models disagree about one person in six.
+    assert figures.SETTLED == pytest.approx(1.96 * (1 / 6 / 6_040) ** 0.5, abs=5e-4)
+
+
+def test_sizes_in_the_names_are_those_of_the_settings(record):
+    for name in ("MF", "NeuMF"):
+        size = record["figures"]["tuned"][name]["factors"]
+        runs = figures.honest_runs(record)[f"{name}, {size}, tuned"]
+        assert runs is record["figures"]["cells"][figures.tuned_key(record, name)]
 
 
 def test_a_lucky_epoch_is_what_choosing_on_the_test_gains(record):
@@ -63,6 +111,23 @@ def test_a_lucky_epoch_is_what_choosing_on_the_test_gains(record):
     mean = np.mean([gain.mean for gain in after.values()])
     assert figures.mean_gain_by_test(doctored).mean == pytest.approx(mean)
     assert figures.mean_gain_by_test(doctored).n == 3
+
+
+def test_the_ladder_is_put_beside_the_race_in_the_same_worlds():
+    race, ladder = read_record("ncf_simulated"), read_record("ladder")
+    table = figures.beside_the_ladder(race, ladder)["share of the learnable"]
+    n = len(ladder["figures"]["full"])
+    assert table["MF, this chapter"] == t_interval(figures.shares(race)["MF"][:n]).text()
+    world = ladder["figures"]["full"]
+    popular = [w["Popularity"]["ndcg"] for w in world]
+    share = [(w["MF"]["ndcg"] - p) / (1 - p) for w, p in zip(world, popular, strict=True)]
+    assert table["MF, chapter 00"] == t_interval(share).text()
+
+
+def test_settings_by_amount_come_in_the_order_of_clicks():
+    settings = figures.amounts_settings(read_record("ncf_simulated"), "EASE")
+    assert list(settings) == sorted(settings) and len(settings) == 4
+    assert all(setting["l2"] > 0 for setting in settings.values())
 
 
 def test_pictures_name_what_they_show(record):

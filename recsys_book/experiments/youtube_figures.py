@@ -77,6 +77,31 @@ def recall_table(record: dict, data: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def epochs_of(record: dict, data: str | None = None) -> dict[str, str]:
+    """Variant → the epochs that validation chose, one number a seed.
+
+    Args:
+        record, data: as in `recalls_of`.
+    """
+    first = record["figures"]["first"]
+    runs = first if data is None else first[data]
+    return {name: ", ".join(str(run["epochs"]) for run in rows) for name, rows in runs.items()}
+
+
+#: What is changed, one thing at a time, in the full softmax.
+CHANGES = (
+    "last 5 watches", "at most 20 a user", "no context", "leaky histories", "example age",
+)  # fmt: skip
+
+
+def changes_table(record: dict, k: int = 50) -> pd.DataFrame:
+    """Full softmax with one thing changed, less full softmax: recall@k over worlds."""
+    values = recalls_of(record, k)
+    gaps = {name: paired_interval(values[name], values["full softmax"]) for name in CHANGES}
+    column = f"recall@{k}, minus full softmax"
+    return pd.DataFrame({column: {name: gap.text(sign="+") for name, gap in gaps.items()}})
+
+
 # ---------------------------------------------------------------- second stage
 
 
@@ -386,6 +411,19 @@ def serving_table(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def two_stages_pay_from(record: dict) -> tuple[int, bool]:
+    """From which size of the catalogue on two stages are quicker, by their medians.
+
+    Returns:
+        the least size measured at which they are; and whether that is a threshold: they are quicker
+        at every greater size measured too, and slower at one smaller size at least.
+    """
+    stages = sorted((int(n), row) for n, row in record["figures"]["stages"].items())
+    pays = [row["two stages"]["median"] < row["one ranker"]["median"] for _, row in stages]
+    first = pays.index(True)
+    return stages[first][0], first > 0 and all(pays[first:])
+
+
 def request_table(record: dict, n: int = 100_000) -> pd.DataFrame:
     """Milliseconds of a request on one core, at one size of the catalogue: part by part (medians),
     and the whole (median and 99th percentile)."""
@@ -436,12 +474,14 @@ def calibration_figure(record: dict) -> Picture:
 
 
 def heads_table(record: dict) -> pd.DataFrame:
-    """KuaiRand's test: mispredicted watch time and AUC of the three heads, over seeds."""
+    """KuaiRand's test: mispredicted watch time and AUC of the three heads, over seeds, and the
+    epochs that validation chose for each."""
     rows = {}
     for head, words in HEAD_NAMES.items():
         runs = [row["heads"][head] for row in record["figures"]["second"]]
         rows[words] = {
             "mispredicted watch time": t_interval([run["mispredicted"] for run in runs]).text(3),
             "AUC of clicks": t_interval([run["auc"] for run in runs]).text(3),
+            "epochs chosen": ", ".join(str(run["epochs"]) for run in runs),
         }
     return pd.DataFrame(rows).T

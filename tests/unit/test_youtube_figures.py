@@ -40,7 +40,7 @@ def simulated() -> dict:
 def real() -> dict:
     first = {"full softmax": [recall_row(0.2 + 0.01 * i) for i in range(SEEDS)]}
     table = [[float(i), float(i) / 2] for i in range(10)]
-    heads = {h: {"mispredicted": 0.3, "auc": 0.7} for h in figures.HEAD_NAMES}
+    heads = {h: {"mispredicted": 0.3, "auc": 0.7, "epochs": 2} for h in figures.HEAD_NAMES}
     second = [
         {
             "calibration": {"odds": table, "odds · (1 − p)": table, "regression": table},
@@ -94,6 +94,21 @@ def test_recall_is_read_off_the_record(simulated, real):
     assert "0.410" in figures.recall_table(simulated).loc["full softmax", "recall@50"]
 
 
+def test_changes_are_told_beside_the_full_softmax(simulated, real):
+    first = simulated["figures"]["first"]
+    for i, name in enumerate(figures.CHANGES):
+        first[name] = [recall_row(0.4 + 0.01 * s + 0.02 * (i - 2)) for s in range(SEEDS)]
+    column = figures.changes_table(simulated)["recall@50, minus full softmax"]
+    assert list(column.index) == list(figures.CHANGES)
+    assert column["last 5 watches"] == "−0.040 (−0.040 to −0.040)"
+    assert column["leaky histories"] == "+0.020 (+0.020 to +0.020)"
+    for runs in (first, real["figures"]["first"]["kuairand-pure"]):
+        for name, rows in runs.items():
+            runs[name] = [row | {"epochs": s + 1} for s, row in enumerate(rows)]
+    assert figures.epochs_of(simulated)["no context"] == "1, 2, 3"
+    assert figures.epochs_of(real, "kuairand-pure") == {"full softmax": "1, 2, 3"}
+
+
 def test_heads_are_compared_by_the_truth(simulated, real):
     assert "spearman of weighted by watch time 0.610" in figures.heads_figure(simulated).alt
     gain = figures.gain_by_position(simulated, "click", "added")
@@ -104,7 +119,8 @@ def test_heads_are_compared_by_the_truth(simulated, real):
     first = simulated["figures"]["first"]
     first["example age"] = [{"fresh": recall_row(0.7)}, {"fresh": recall_row(0.6)}]
     assert figures.fresh_recalls(simulated, "example age") == [0.7, 0.6]
-    assert figures.heads_table(real).loc["click model", "AUC of clicks"].startswith("0.700")
+    row = figures.heads_table(real).loc["click model"]
+    assert row["AUC of clicks"].startswith("0.700") and row["epochs chosen"] == "2, 2, 2"
     assert "9 predicted, 4 actual" in figures.calibration_figure(real).alt
 
 
@@ -118,6 +134,15 @@ def test_serving_is_told_by_size(serving):
     assert frames.alts[1] == "efSearch 200: recall 0.960, 0.40 ms, exact 8.00 ms"
     alt = figures.stages_figure(serving).alt
     assert "one ranker: 0.5 at 300, 90.0 at 100,000" in alt
+    assert figures.two_stages_pay_from(serving) == (100_000, True)
+    stages = serving["figures"]["stages"]
+    stages["300000"] = stages["300"]  # quicker again with one ranker: no threshold
+    assert figures.two_stages_pay_from(serving) == (100_000, False)
+    assert figures.two_stages_pay_from({"figures": {"stages": {"100000": stages["100000"]}}}) == (
+        100_000,
+        False,
+    )  # quicker at the least size: where it begins is not known
+    del stages["300000"]
     table = figures.request_table(serving)
     assert table.loc["all of it"].tolist() == [3.0, 5.0]
     assert table.loc["candidates"].tolist() == [1.5, ""]  # parts have medians alone

@@ -59,7 +59,7 @@ def main() -> None:
     ax.text(
         4.6,
         1.7,
-        "An interactive book. Real PyTorch, checked figures.",
+        "An interactive book. Real PyTorch, checked numbers.",
         fontsize=18,
         va="center",
         color="#333",

@@ -33,8 +33,9 @@ from recsys_book.claims import anchor, figure_text, interval_text, records_in
 
 CHAPTERS = "chapters"  # the folder whose notebooks must each make a claim
 LIST = "_static/findings.json"
+LEVEL = 0.95  # coverage of the claims' intervals: the default of all that makes them
 NUMBER = ' class="findings-number"'
-HEADS = {"Claim": "", "Figure": NUMBER, "95&nbsp;% interval": NUMBER, "n": NUMBER, "Where": ""}
+HEADS = {"Claim": "", "Number": NUMBER, "95&nbsp;% interval": NUMBER, "n": NUMBER, "Where": ""}
 FIELDS = ("claim", "value", "low", "high", "n", "over")
 
 
@@ -197,8 +198,24 @@ def _reading_order(env, docname: str, seen: set[str]) -> Iterator[str]:
 # ---------------------------------------------------------------- what is written
 
 
+def count(findings: Sequence[Finding]) -> str:
+    """How many claims there are, how many have an interval, and how many of those may err, as HTML.
+
+    An interval at 95 % misses what it is about one time in twenty. The number is what to expect of
+    as many intervals; which of them miss, nobody can tell.
+    """
+    bounded = sum(finding.record["low"] is not None for finding in findings)
+    one_in = round(1 / (1 - LEVEL))
+    return (
+        f'<p class="findings-count">This book makes <b>{len(findings):,} claims</b>, '
+        f"{bounded:,} of them with a {LEVEL:.0%} interval. Even where everything was done right, "
+        f"one such interval in {one_in} misses: expect about {round(bounded / one_in):,} of these "
+        "to err, without knowing which.</p>"
+    ).replace("%", "\N{NO-BREAK SPACE}%")
+
+
 def render(findings: Sequence[Finding], to_root: str) -> str:
-    """The filter, the list of chapters and the table, as HTML.
+    """How many claims there are, the list of chapters, the filter and the table, as HTML.
 
     Without JavaScript the filter stays hidden and the table is complete.
 
@@ -214,6 +231,7 @@ def render(findings: Sequence[Finding], to_root: str) -> str:
     bodies = [_group(rows, to_root) for rows in groups]
     heads = "".join(f'<th scope="col"{align}>{name}</th>' for name, align in HEADS.items())
     return f"""\
+{count(findings)}
 <ul class="findings-chapters">
 {"".join(jumps)}
 </ul>
@@ -229,7 +247,7 @@ def render(findings: Sequence[Finding], to_root: str) -> str:
 </table>
 </div>
 <p>The same {len(findings)} claims as <a href="{to_root}{LIST}" download>a JSON file</a>, \
-figures unrounded.</p>
+numbers unrounded.</p>
 """
 
 

@@ -68,6 +68,15 @@ def test_a_link_shows_which_claim_is_meant(open_page):
     assert page.locator(".claim:target").is_visible()
 
 
+def test_the_page_says_how_many_claims_there_are(open_page):
+    page, _ = open_page(PAGE)
+    claims = claims_of(page)
+    with_interval = sum(claim["low"] is not None for claim in claims)
+    told = page.locator(".findings-count").inner_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert f"{len(claims)} claims, {with_interval} of them with a 95 % interval" in told
+    assert f"expect about {round(with_interval / 20)} of these to err" in told
+
+
 def claims_of(page):
     """The list beside the page."""
     link = page.locator("a[download]", has_text="JSON").evaluate("link => link.href")

@@ -72,8 +72,14 @@ def times_base(record: dict, name: str) -> Interval:
     Args:
         record: of `discipline_speed` or `discipline_gpu`.
         name: of a variant that ran and is not the plain loop.
+
+    Raises:
+        ValueError: the record's machine could not run the variant, or its base.
     """
     race = record["figures"]["race"]
+    for line in (name, race[name]["base"]):
+        if reason := race[line].get("absent"):
+            raise ValueError(f"name is {name!r}; this record has no rates of {line!r}: {reason}")
     mine, base = race[name]["rates"], race[race[name]["base"]]["rates"]
     ratios = [a / b for a, b in zip(mine, base, strict=True)]
     return replace(t_interval(ratios), over="rounds")
@@ -251,7 +257,8 @@ def sooner(record: dict, line: str, base: str) -> Interval:
 def gpu_figure(record: dict) -> Picture:
     """Left: examples per second over the plain loop's by size of batch, median and range over
     rounds, one line a way to compute. Right: seconds until the target log-loss, mean and range
-    over worlds, with the numbers of epochs that suit each size of batch.
+    over worlds, with the numbers of epochs that suit each size of batch. A line that the record's
+    machine could not run is named with the reason, and not drawn.
 
     Args:
         record: of `discipline_gpu`.
@@ -259,12 +266,18 @@ def gpu_figure(record: dict) -> Picture:
     race = record["figures"]["race"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 4.0))
     colors = ("grey", "blue", "vermilion", "vermilion", "purple", "purple")
-    told = []
+    told, missing = [], []
     for line, color in zip(GPU_LINES, colors, strict=True):
-        rows = {n: race[f"{line}, batch {n:,}"] for n in GPU_SIZES}
-        rows = {n: row for n, row in rows.items() if row["absent"] is None}
-        middle, reach = _middle_and_reach(rows.values(), "ratio")
+        every = {n: race[f"{line}, batch {n:,}"] for n in GPU_SIZES}
+        rows = {n: row for n, row in every.items() if row["absent"] is None}
         half = "float16" in line
+        if not rows:  # a processor without bfloat16, a machine with fewer cores
+            reason = every[GPU_SIZES[0]]["absent"]
+            left.plot([], [], color=PALETTE[color], ls="--" if half else "-", alpha=0.4,
+                      label=f"{line}: not run")  # fmt: skip
+            missing.append(f"{line} ({reason})")
+            continue
+        middle, reach = _middle_and_reach(rows.values(), "ratio")
         left.errorbar(list(rows), middle, reach, color=PALETTE[color], marker="^" if half else "o",
                       ls="--" if half else "-", ms=5, capsize=2, label=line)  # fmt: skip
         ends = f"from {middle[0]:.3g} at {min(rows):,} to {middle[-1]:.3g} at {max(rows):,}"
@@ -276,6 +289,9 @@ def gpu_figure(record: dict) -> Picture:
                            strict=True):  # fmt: skip
         seconds = seconds_to_target(record, line)
         mean = seconds.mean(skipna=False)
+        if mean.isna().all():
+            soon.append(f"{line} never in every world")
+            continue
         right.errorbar(seconds.columns, mean, [mean - seconds.min(), seconds.max() - mean],
                        color=PALETTE[color], marker="o", ms=5, capsize=2, label=line)  # fmt: skip
         best = mean.idxmin()
@@ -289,5 +305,6 @@ def gpu_figure(record: dict) -> Picture:
     return show(
         figure,
         alt="Examples per second over the plain loop's, by size of batch: " + ", ".join(told)
+        + (f"; not run: {', '.join(missing)}" if missing else "")
         + ". Soonest at the log-loss that a batch of 256 ends with: " + ", ".join(soon),
     )  # fmt: skip

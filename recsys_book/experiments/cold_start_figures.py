@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.plots import PALETTE, Picture, seed_dots, show
@@ -141,6 +142,31 @@ def regret_figure(record: dict, n: int, against: str = "regret") -> Picture:
     figure.legend(loc="outside right center", fontsize=9)
     told = "; ".join(f"{name} {end:,.0f}" for end, name in sorted(ends))
     return show(figure, alt=f"Expected clicks lost after {n:,} requests against {words}: {told}")
+
+
+def policies_table(record: dict, n: int) -> pd.DataFrame:
+    """Policies by how little they lose in the mean: clicks, regret against the best single film at
+    the end of the stream, and its range over worlds. Those that know who is asking stand below,
+    without a regret: they do not look for one film that is best for everybody.
+
+    Args:
+        record: of the run "cold_start".
+        n: length of the stream, one of those recorded.
+    """
+    bandits = record["figures"]["bandits"]
+    if str(n) not in bandits:
+        raise ValueError(f"n is {n}; recorded are {', '.join(bandits)}")
+    rows, order = {}, {}
+    for name, runs in bandits[str(n)].items():
+        ends = [run["regret"][-1] for run in runs]
+        personal = name.endswith(", personal")
+        order[name] = (personal, np.mean(ends))
+        rows[name] = {
+            "clicks": t_interval(values_of(runs, "clicks")).text(0),
+            "regret, mean": "" if personal else f"{np.mean(ends):,.0f}",
+            "regret, least to most": "" if personal else f"{min(ends):,.0f} to {max(ends):,.0f}",
+        }
+    return pd.DataFrame({name: rows[name] for name in sorted(rows, key=order.get)}).T
 
 
 def bandit_lead(record: dict, n: int, a: str, b: str) -> Interval:

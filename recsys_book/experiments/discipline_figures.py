@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +20,7 @@ from recsys_book.experiments import repairs as lab
 from recsys_book.experiments.embedding_figures import explorer
 from recsys_book.experiments.ladder import FILM
 from recsys_book.experiments.repairs import STEPS, Trained
+from recsys_book.metrics import share_of_learnable
 from recsys_book.optim import warmup_cosine
 from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
@@ -27,6 +30,16 @@ SHORT = {step: step for step in STEPS} | {"weight decay, not on biases": "weight
 SAMPLER_COLOURS = {
     "uniform": "grey", "popularity": "blue", "in-batch": "orange", "hard": "vermilion",
 }  # fmt: skip
+#: The list of the most chosen items, in the place of a row of the samplers' table.
+POPULARITY = "Popularity"
+#: The run that the story ends with, beside the table of optimizers.
+REPAIRED = "Adam, the repaired run"
+Verdict = Literal["above", "below", "not told apart"]
+
+
+def verdict(gap: Interval) -> Verdict:
+    """What the book's rule says of a difference: an interval that holds 0 tells nothing apart."""
+    return "above" if gap.low > 0 else "below" if gap.high < 0 else "not told apart"
 
 
 # ---------------------------------------------------------------- learning rates
@@ -74,6 +87,53 @@ def gains(stories: Sequence[Mapping], step: str, figure: str = "share") -> list[
 def gain(stories: Sequence[Mapping], step: str, figure: str = "share") -> Interval:
     """What a step adds to the one before it, paired by world."""
     return t_interval(gains(stories, step, figure))
+
+
+def gains_table(stories: Sequence[Mapping]) -> pd.DataFrame:
+    """What each step adds to the one before it, by log-loss and by AUC, with the book's verdict on
+    the first."""
+    rows = {}
+    for step in list(STEPS)[1:]:
+        share = gain(stories, step)
+        rows[step] = {
+            "adds, share of the learnable": share.text(sign="+"),
+            "": {"above": "a gain", "below": "a loss"}.get(verdict(share), verdict(share)),
+            "adds, AUC": gain(stories, step, "auc").text(4, sign="+"),
+        }
+    return pd.DataFrame(rows).T
+
+
+def whole_table(stories: Sequence[Mapping], ladder_record: dict) -> pd.DataFrame:
+    """The whole story, and its part from a sane start on, beside the largest step from one model to
+    the next in chapter 00; by share of the learnable and by AUC.
+
+    Args:
+        stories: of the recorded run.
+        ladder_record: of the run "ladder". Its scale has the same ends: a click rate for each film
+            and the oracle, by log-loss.
+    """
+    first, *_, last = STEPS
+    worlds = ladder_record["figures"]["full"]
+    loss = lambda world, name: world[name]["log_loss"]
+    share = lambda name: [
+        share_of_learnable(loss(w, name), loss(w, "Popularity"), loss(w, "Oracle")) for w in worlds
+    ]
+    area = lambda name: [w[name]["auc"] for w in worlds]
+    over = lambda a, b, figure: paired_interval(
+        shares_of(stories, a, figure), shares_of(stories, b, figure)
+    )
+    rows = {
+        "all eight repairs": [over(last, first, figure) for figure in ("share", "auc")],
+        "from a shuffled log on": [over(last, "shuffle", figure) for figure in ("share", "auc")],
+        "chapter 00, from FM to DNN": [paired_interval(f("DNN"), f("FM")) for f in (share, area)],
+    }
+    return pd.DataFrame(
+        {
+            name: {"share of the learnable": gaps[0].text(sign="+"),
+                   "AUC": gaps[1].text(4, sign="+"), "worlds": gaps[0].n}
+            for name, gaps in rows.items()
+        }
+    ).T  # fmt: skip
 
 
 def story_table(stories: Sequence[Mapping]) -> pd.DataFrame:
@@ -213,10 +273,19 @@ def curve_gap(record: dict, name: str, a: str, b: str) -> Interval:
     return paired_interval(*([row["share"] for row in curve[point]] for point in (a, b)))
 
 
+def _optimizers(record: dict) -> dict[str, dict]:
+    """Name → "recipe" and "found", a row a world; the repaired run of the story is one of them."""
+    figures = record["figures"]
+    recorded = str(figures["users"]["recorded"])
+    repaired = {"recipe": figures["good"][recorded], "found": figures["faults"]["as it is"]}
+    return {REPAIRED: repaired} | figures["optimizers"]
+
+
 def optimizers_table(record: dict) -> pd.DataFrame:
-    """Each optimizer as chosen on the tuning worlds, and its share of the learnable."""
+    """Each optimizer as chosen on the tuning worlds, and its share of the learnable; on top the
+    repaired run, whose Adam chose decay and epochs from a finer grid."""
     rows = {}
-    for name, entry in record["figures"]["optimizers"].items():
+    for name, entry in _optimizers(record).items():
         recipe = entry["recipe"]
         rows[name] = {
             "rate": f"{recipe['lr']:g}",
@@ -228,8 +297,9 @@ def optimizers_table(record: dict) -> pd.DataFrame:
 
 
 def optimizer_gap(record: dict, a: str, b: str) -> Interval:
-    """Share of the learnable under one optimizer less that under another, paired by world."""
-    entries = record["figures"]["optimizers"]
+    """Share of the learnable under one optimizer minus that under another, paired by world; each
+    may be REPAIRED."""
+    entries = _optimizers(record)
     return paired_interval(*([row["share"] for row in entries[n]["found"]] for n in (a, b)))
 
 
@@ -243,95 +313,236 @@ def sampler_rows(record: dict, where: str) -> dict[tuple[str, str, str], list[di
     }
 
 
+#: Measure → its heading. The log asks for what was clicked next; the truth for the ten films with
+#: the highest true chance (NDCG@10), where 0 is the list of the most clicked films, 1 the oracle.
+SAMPLER_MEASURES = {
+    "recall": "recall@50",
+    "ndcg": "NDCG@10",
+    "truth": "share of the learnable",
+    "popularity": "popularity of the lists",
+    "coverage": "share of the catalogue",
+}
+
+
 def samplers_table(record: dict, where: str = "table") -> pd.DataFrame:
-    """Four samplers, two losses, raw and repaired."""
-    names = {"recall": "recall@50", "ndcg": "NDCG@10", "popularity": "popularity of the lists",
-             "coverage": "share of the catalogue"}  # fmt: skip
-    rows = {}
-    for (sampler, loss, kind), found in sampler_rows(record, where).items():
-        rows[sampler, loss, kind] = {
-            names[f]: t_interval([row[f] for row in found]).text(2 if f == "popularity" else 3)
-            for f in names
-        }
-    key = "popularity" if where == "table" else f"{where} popularity"
-    popularity = record["figures"][key]
-    popularity = popularity if isinstance(popularity, list) else [popularity]
-    means = {f: float(np.mean([row[f] for row in popularity])) for f in names}
-    rows["Popularity", "", ""] = {names[f]: f"{means[f]:.3f}" for f in names}
-    table = pd.DataFrame(rows).T
+    """Four samplers, two losses, raw and repaired, by the log and, where there is one, by the
+    truth; below them the list of the most chosen items and, with the truth, the oracle."""
+    rows = sampler_rows(record, where)
+    popularity = _popularity_rows(record, where)
+    measures = [f for f in SAMPLER_MEASURES if f in popularity[0]]
+    digits = lambda figure: 2 if figure == "popularity" else 3
+    text = lambda values, figure: (
+        t_interval(values).text(digits(figure))
+        if len(values) > 1
+        else f"{values[0]:.{digits(figure)}f}"
+    )
+    cells = {
+        key: {SAMPLER_MEASURES[f]: text([row[f] for row in found], f) for f in measures}
+        for key, found in (rows | {(POPULARITY, "", ""): popularity}).items()
+    }
+    if "truth" in measures:
+        cells[POPULARITY, "", ""][SAMPLER_MEASURES["truth"]] = "0, by definition"
+        cells["Oracle", "", ""] = {SAMPLER_MEASURES[f]: "not recorded" for f in measures}
+        cells["Oracle", "", ""][SAMPLER_MEASURES["truth"]] = "1, by definition"
+    table = pd.DataFrame(cells).T
     table.index.names = ["sampler", "loss", "log q"]
     return table
 
 
+def _popularity_rows(record: dict, where: str = "table") -> list[dict]:
+    """Figures of the list of the most chosen items: a row a world, or one row."""
+    found = record["figures"]["popularity" if where == "table" else f"{where} popularity"]
+    return found if isinstance(found, list) else [found]
+
+
 def sampler_gap(
-    record: dict, a: tuple[str, str, str], b: tuple[str, str, str], figure: str = "recall",
+    record: dict, a: tuple[str, str, str], b: tuple[str, str, str] | str, figure: str = "recall",
     where: str = "table",
 ) -> Interval:  # fmt: skip
-    """A figure of one row of the table less that of another, paired by seed."""
+    """A figure of one row of the table minus that of another, or of POPULARITY, paired by seed."""
     rows = sampler_rows(record, where)
-    return paired_interval(*([row[figure] for row in rows[key]] for key in (a, b)))
+    other = _popularity_rows(record, where) if b == POPULARITY else rows[b]
+    return paired_interval([row[figure] for row in rows[a]], [row[figure] for row in other])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the chapter says of two rows, by the log and by the truth.
+
+    Attributes:
+        words: A minus B, in words.
+        a, b: rows of the samplers' table, or values of a sweep's knob; b may be POPULARITY.
+        by_log, by_truth: where A lies, by recall@50 and by the share of the learnable.
+        sweep: whose values a and b are; None for rows of the table.
+    """
+
+    words: str
+    a: tuple[str, str, str] | str
+    b: tuple[str, str, str] | str
+    by_log: Verdict
+    by_truth: Verdict
+    sweep: str | None = None
+
+    def gap(self, record: dict, figure: str) -> Interval:
+        """A minus B, paired by world."""
+        if self.sweep is None:
+            return sampler_gap(record, self.a, self.b, figure)
+        return sweep_gap(record, self.sweep, self.a, self.b, figure)
+
+
+SAYS_SAMPLERS = (
+    Comparison(
+        "cross-entropy, popularity's negatives: with log q minus without",
+        ("popularity", "bce", "repaired"), ("popularity", "bce", "raw"), "above", "above",
+    ),
+    Comparison(
+        "cross-entropy, in-batch negatives: with log q minus without",
+        ("in-batch", "bce", "repaired"), ("in-batch", "bce", "raw"), "above", "above",
+    ),
+    Comparison(
+        "softmax, in-batch negatives: with log q minus without",
+        ("in-batch", "softmax", "repaired"), ("in-batch", "softmax", "raw"),
+        "above", "not told apart",
+    ),
+    Comparison(
+        "cross-entropy: in-batch negatives without log q minus the list of the most clicked",
+        ("in-batch", "bce", "raw"), POPULARITY, "below", "not told apart",
+    ),
+    Comparison(
+        "cross-entropy: uniform negatives minus in-batch with log q",
+        ("uniform", "bce", "raw"), ("in-batch", "bce", "repaired"), "above", "below",
+    ),
+    Comparison(
+        "cross-entropy: uniform negatives minus hard ones in the mix",
+        ("uniform", "bce", "raw"), ("hard", "bce", "raw"), "above", "not told apart",
+    ),
+)  # fmt: skip
+SAYS_SWEEPS = (
+    Comparison(
+        "cross-entropy: a tenth hard negatives minus none", "0.1", "0", "below", "not told apart",
+        sweep="hard",
+    ),
+    Comparison(
+        "cross-entropy: hard negatives alone minus none", "1", "0", "below", "below", sweep="hard"
+    ),
+    Comparison(
+        "cross-entropy: hard negatives alone minus the list of the most clicked",
+        "1", POPULARITY, "below", "above", sweep="hard",
+    ),
+    Comparison(
+        "cross-entropy, popularity's negatives with log q: a power of 1 minus 0",
+        "1", "0", "below", "above", sweep="power, repaired",
+    ),
+    Comparison(
+        "softmax of cosines: a temperature of .2 minus .02", "0.2", "0.02", "above", "above",
+        sweep="temperature",
+    ),
+    Comparison(
+        "softmax of cosines: a temperature of .2 minus 1", "0.2", "1", "above", "above",
+        sweep="temperature",
+    ),
+)  # fmt: skip
+
+
+def twice(record: dict, comparisons: Sequence[Comparison]) -> Iterator[tuple[str, Interval, bool]]:
+    """Every comparison by the log, then by the truth: sentence, A minus B, and whether the figures
+    say what the chapter says."""
+    for one in comparisons:
+        for figure, said in (("recall", one.by_log), ("truth", one.by_truth)):
+            gap = one.gap(record, figure)
+            sentence = f"Simulated service, MF on clicks, {one.words}, {SAMPLER_MEASURES[figure]}"
+            if said == "not told apart":
+                sentence += f", {said}"
+            yield sentence, gap, verdict(gap) == said
 
 
 def samplers_figure(record: dict, where: str = "table") -> Picture:
-    """Recall@50 against the popularity of the lists: an arrow from raw to repaired."""
+    """By the log above and, where there is one, by the truth below, against the popularity of the
+    lists: an arrow from raw to repaired; dashed, the list of the most chosen items."""
     rows = sampler_rows(record, where)
+    popularity = _popularity_rows(record, where)
+    measures = [f for f in ("recall", "truth") if f in popularity[0]]
     mean = lambda key, figure: float(np.mean([row[figure] for row in rows[key]]))
-    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), sharey=True, sharex=True)
+    figure, axes = plt.subplots(
+        len(measures), 2, figsize=(7.4, 0.6 + 2.6 * len(measures)), sharey="row", sharex=True,
+        squeeze=False,
+    )  # fmt: skip
     told = []
-    for ax, loss in zip(axes, ("bce", "softmax"), strict=True):
-        for sampler, colour in SAMPLER_COLOURS.items():
-            kinds = [k for k in ("raw", "repaired") if (sampler, loss, k) in rows]
-            points = [
-                (mean((sampler, loss, kind), "popularity"), mean((sampler, loss, kind), "recall"))
-                for kind in kinds
-            ]
-            c = PALETTE[colour]
-            ax.plot(*points[0], "o", mfc="white", color=c, ms=7, label=sampler)
-            if len(points) == 2:
-                ax.annotate("", points[1], points[0], arrowprops={"arrowstyle": "->", "color": c})
-                ax.plot(*points[1], "o", color=c, ms=7)
-            told += [
-                f"{sampler}, {loss}, {kind}: recall {y:.3f}, popularity {x:.2f}"
-                for kind, (x, y) in zip(kinds, points, strict=True)
-            ]
-        ax.axvline(1, color="#999999", lw=1, ls="--")
-        ax.set(title={"bce": "binary cross-entropy", "softmax": "sampled softmax"}[loss])
+    for line, measure in zip(axes, measures, strict=True):
+        level = float(np.mean([row[measure] for row in popularity]))
+        for ax, loss in zip(line, ("bce", "softmax"), strict=True):
+            for sampler, colour in SAMPLER_COLOURS.items():
+                kinds = [k for k in ("raw", "repaired") if (sampler, loss, k) in rows]
+                points = [
+                    (mean((sampler, loss, k), "popularity"), mean((sampler, loss, k), measure))
+                    for k in kinds
+                ]
+                c = PALETTE[colour]
+                ax.plot(*points[0], "o", mfc="white", color=c, ms=7, label=sampler)
+                if len(points) == 2:
+                    arrow = {"arrowstyle": "->", "color": c}
+                    ax.annotate("", points[1], points[0], arrowprops=arrow)
+                    ax.plot(*points[1], "o", color=c, ms=7)
+                told += [
+                    f"{sampler}, {loss}, {kind}: {SAMPLER_MEASURES[measure]} {y:.3f}, "
+                    f"popularity {x:.2f}"
+                    for kind, (x, y) in zip(kinds, points, strict=True)
+                ]
+            ax.axvline(1, color="#999999", lw=1, ls="--")
+            ax.axhline(level, color=PALETTE["black"], lw=1, ls=":", label="most clicked films")
+        line[0].set_ylabel(SAMPLER_MEASURES[measure])
+        told.append(f"the most chosen items: {SAMPLER_MEASURES[measure]} {level:.3f}")
+    for ax, loss in zip(axes[0], ("binary cross-entropy", "sampled softmax"), strict=True):
+        ax.set_title(loss)
+    for ax in axes[-1]:
         ax.set_xlabel("popularity of the lists (1: as what was chosen)", fontsize=9)
-    axes[0].set_ylabel("recall@50")
-    axes[1].legend(fontsize=8, title="full: with log q", title_fontsize=8)
-    return show(figure, alt=f"Recall@50 and popularity of the lists: {'; '.join(told)}")
+    axes[0, 1].legend(fontsize=7, title="full: with log q", title_fontsize=7)
+    return show(figure, alt=f"Quality and popularity of the lists: {'; '.join(told)}")
 
 
 def sweeps_figure(record: dict) -> Picture:
-    """Recall@50 as one knob moves: share of hard negatives, power of popularity, temperature."""
+    """One knob at a time (share of hard negatives, power of popularity, temperature), by the log
+    above and by the truth below; dotted, the list of the most clicked films."""
     sweeps = record["figures"]["sweeps"]
+    popularity = _popularity_rows(record)
+    measures = [f for f in ("recall", "truth") if f in popularity[0]]
     panels = {
         "share of hard negatives": [("hard", "raw", "vermilion")],
         "power of popularity": [("power", "raw", "sky"), ("power, repaired", "with log q", "blue")],
         "temperature (cosines)": [("temperature", "", "green")],
     }
-    figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), sharey=True)
+    figure, axes = plt.subplots(
+        len(measures), 3, figsize=(8.4, 0.5 + 2.4 * len(measures)), sharey="row", squeeze=False
+    )
     told = []
-    for ax, (title, lines) in zip(axes, panels.items(), strict=True):
-        for name, label, colour in lines:
-            values = [t_interval([r["recall"] for r in e["found"]]) for e in sweeps[name].values()]
-            x = range(len(values))
-            ax.plot(x, [v.mean for v in values], "o-", ms=4, color=PALETTE[colour], label=label)
-            low, high = [v.low for v in values], [v.high for v in values]
-            ax.fill_between(x, low, high, color=PALETTE[colour], alpha=0.15)
-            ax.set_xticks(x, list(sweeps[name]), fontsize=8)
-            pairs = zip(sweeps[name], values, strict=True)
-            told.append(f"{title} {label}: " + ", ".join(f"{k} {v.mean:.3f}" for k, v in pairs))
+    for line, measure in zip(axes, measures, strict=True):
+        level = float(np.mean([row[measure] for row in popularity]))
+        for ax, (title, lines) in zip(line, panels.items(), strict=True):
+            for name, label, colour in lines:
+                entries = sweeps[name]
+                values = [t_interval([r[measure] for r in e["found"]]) for e in entries.values()]
+                x = range(len(values))
+                ax.plot(x, [v.mean for v in values], "o-", ms=4, color=PALETTE[colour], label=label)
+                low, high = [v.low for v in values], [v.high for v in values]
+                ax.fill_between(x, low, high, color=PALETTE[colour], alpha=0.15)
+                ax.set_xticks(x, list(entries), fontsize=8)
+                pairs = zip(entries, values, strict=True)
+                means = ", ".join(f"{k} {v.mean:.3f}" for k, v in pairs)
+                told.append(f"{SAMPLER_MEASURES[measure]}, {title} {label}: {means}")
+            ax.axhline(level, color=PALETTE["black"], lw=1, ls=":")
+        line[0].set_ylabel(SAMPLER_MEASURES[measure])
+        told.append(f"the most clicked films: {SAMPLER_MEASURES[measure]} {level:.3f}")
+    for ax, title in zip(axes[-1], panels, strict=True):
         ax.set_xlabel(title, fontsize=9)
-    axes[1].legend(fontsize=8)
-    axes[0].set_ylabel("recall@50")
-    return show(figure, alt=f"Recall@50. {'; '.join(told)}")
+    axes[0, 1].legend(fontsize=8)
+    return show(figure, alt=f"One knob at a time. {'; '.join(told)}")
 
 
 def sweep_gap(record: dict, sweep: str, a: str, b: str, figure: str = "recall") -> Interval:
-    """One value of a knob less another, paired by world."""
+    """One value of a knob minus another, or minus POPULARITY, paired by world."""
     entries = record["figures"]["sweeps"][sweep]
-    return paired_interval(*([row[figure] for row in entries[v]["found"]] for v in (a, b)))
+    other = _popularity_rows(record) if b == POPULARITY else entries[b]["found"]
+    return paired_interval([r[figure] for r in entries[a]["found"]], [r[figure] for r in other])
 
 
 def draws_figure(draws: Mapping[str, Tensor], counts: Tensor) -> Picture:
@@ -412,10 +623,43 @@ def best_epochs(runs: Mapping[str, Sequence[Mapping]], rows_per_value: int) -> l
     return [int(np.argmin(run["validation"])) + 1 for run in runs[str(rows_per_value)]]
 
 
-def planted_harm(runs: Mapping[str, Sequence[Mapping]], rows_per_value: int) -> Interval:
-    """Validation log-loss after the last epoch less that of the best one, over the worlds."""
-    some = runs[str(rows_per_value)]
-    return t_interval([run["validation"][-1] - min(run["validation"]) for run in some])
+def best_epochs_table(runs: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> pd.DataFrame:
+    """The epoch after which validation was best, in every world, by rows a value.
+
+    Args:
+        runs: as `one_epoch_frames` takes them.
+    """
+    kinds = next(iter(runs.values()))
+    order = ["0", *sorted((k for k in kinds if k != "0"), key=int, reverse=True)]
+    name = lambda key: "no such field" if key == "0" else f"{key} rows a value"
+    return pd.DataFrame(
+        {
+            f"decay {decay}": {
+                name(key): ", ".join(map(str, best_epochs(some, int(key)))) for key in order
+            }
+            for decay, some in runs.items()
+        }
+    ).rename_axis("best epoch, world by world")
+
+
+def epoch_gap(
+    runs: Mapping[str, Sequence[Mapping]], rows_per_value: int, later: int, earlier: int
+) -> Interval:
+    """Validation log-loss after one epoch minus that after an earlier one, paired by world.
+
+    Args:
+        runs: rows a value → curves.
+        rows_per_value: 0: without the field.
+        later, earlier: epochs, counted from 1.
+    """
+    after = lambda epoch: [run["validation"][epoch - 1] for run in runs[str(rows_per_value)]]
+    return paired_interval(after(later), after(earlier))
+
+
+def field_gap(runs: Mapping[str, Sequence[Mapping]], rows_per_value: int, epoch: int) -> Interval:
+    """Validation log-loss after an epoch, counted from 1, with the planted field minus without."""
+    after = lambda key: [run["validation"][epoch - 1] for run in runs[str(key)]]
+    return paired_interval(after(rows_per_value), after(0))
 
 
 def spike_figure(runs: Mapping[str, dict]) -> Picture:
@@ -471,7 +715,7 @@ def calibration_table(record: dict) -> pd.DataFrame:
         rows[name] = {"kept": f"{kept:.2f}"}
         for reading in ("raw", "undone", "Platt"):
             rows[name][f"error, {reading}"] = calibration_error(record, thinning, reading).text()
-        for reading in ("raw", "undone"):
+        for reading in ("raw", "undone", "Platt"):
             losses = [run[reading]["log_loss"] for run in runs]
             rows[name][f"log-loss, {reading}"] = t_interval(losses).text()
     return pd.DataFrame(rows).T
@@ -481,6 +725,12 @@ def calibration_error(record: dict, thinning: str, reading: str) -> Interval:
     """Over the worlds, against the true chances."""
     runs = record["figures"]["calibration"][thinning]
     return t_interval([run[reading]["ece"] for run in runs])
+
+
+def reading_gap(record: dict, thinning: str, a: str, b: str, figure: str = "ece") -> Interval:
+    """A figure read one way minus the same read another way, paired by world."""
+    runs = record["figures"]["calibration"][thinning]
+    return paired_interval(*([run[reading][figure] for run in runs] for reading in (a, b)))
 
 
 def calibration_gap(record: dict, a: str, b: str, figure: str, reading: str) -> Interval:

@@ -360,7 +360,7 @@ def with_planted_field(task: Task, rows_per_value: int, seed: int) -> Task:
 
     A number of the request, of an advertisement that ran for an hour, of a cookie: services have
     many such fields. Zhang et al.: Towards Understanding the Overfitting Phenomenon of Deep
-    Click-Through Rate Models. CIKM 2022, arXiv:2209.06053.
+    Click-Through Rate Models. CIKM 2022, https://doi.org/10.1145/3511808.3557479.
 
     Args:
         task: from `ladder.make_task`.

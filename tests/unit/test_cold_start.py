@@ -307,6 +307,18 @@ def test_figures_tell_what_they_show(record):
     assert "content, personal 10" in figures.regret_figure(record, 100, "personal regret").alt
 
 
+def test_policies_stand_by_what_they_lose():
+    lost = lambda *ends: [{"clicks": 100 - end, "regret": [1.0, end]} for end in ends]
+    policies = {"greedy": lost(2.0, 40.0), "Thompson, flat prior": lost(10.0, 12.0),
+                "content, personal": lost(0.0, 1.0)}  # fmt: skip
+    table = figures.policies_table({"figures": {"bandits": {"100": policies}}}, 100)
+    assert list(table.index) == ["Thompson, flat prior", "greedy", "content, personal"]
+    assert table.loc["greedy"].tolist()[1:] == ["21", "2 to 40"]
+    assert table.loc["content, personal"].tolist()[1:] == ["", ""]  # it seeks no such film
+    with pytest.raises(ValueError, match="n is 7; recorded are 100"):
+        figures.policies_table({"figures": {"bandits": {"100": policies}}}, 7)
+
+
 def test_leads(record):
     lead = figures.lead(record, "one gradient", "chance", "share")
     rows = record["figures"]["methods"]

@@ -581,7 +581,9 @@ def grown(world: World, more: Log, days: int) -> World:
 
 @torch.no_grad()
 def serving_times(model: nn.Module, examples: Impressions, repeats: int = 5) -> dict[str, float]:
-    """Milliseconds to score the examples item by item and in one call, the least of the repeats."""
+    """Milliseconds to score the examples item by item and in one call, the least of the repeats.
+
+    They are those of this machine at this moment: to look at, not to rest a finding on."""
     model.eval()
     ways = {
         "one by one": lambda: [logits_of(model, examples[i : i + 1]) for i in range(len(examples))],

@@ -38,6 +38,32 @@ BARS = {
 }
 
 
+#: Who chose settings on an older task: kinds that are trained without FTRL.
+WITHOUT_FTRL = tuple(name for name, (_, by) in lab.KINDS.items() if "FTRL" not in by)
+
+
+def older_pieces(record: dict) -> str:
+    """What a reader must know of a record whose pieces are of more than one commit; "" for one of a
+    single commit.
+
+    Args:
+        record: of the run "wide_deep_simulated".
+    """
+    commits = dict(record.get("pieces", {}).get("commits", {}))
+    older = {commit: n for commit, n in commits.items() if commit != record["commit"]}
+    if not older:
+        return ""
+    n, told = sum(older.values()), ", ".join(older)
+    text = f"{n} of {sum(commits.values())} pieces are of an earlier commit ({told})"
+    if n == 2 * len(WITHOUT_FTRL):  # in two tuning worlds, as the commit of the record says
+        text += (
+            f":\nthe tries of settings of {'; '.join(WITHOUT_FTRL)}.\nTheir histories still held "
+            "hidden sequels and their last batches were smaller: these kinds were tuned on "
+            "another task than those with FTRL, and tested on the same"
+        )
+    return text + "."
+
+
 # ---------------------------------------------------------------- FTRL on one weight
 
 
@@ -132,14 +158,74 @@ def chance_table(
         for kind, some in models.items()
     }
     rows["clicked"] = [float(some.label.mean()) for some in examples]
-    return pd.DataFrame(rows).T
+    return pd.DataFrame(rows).T.rename_axis(columns="world")
 
 
 def lead(
     memory: Mapping[str, Sequence[dict]], a: str, b: str, part: str, figure: str = "excess"
 ) -> Interval:
-    """a less b, paired over worlds."""
+    """a minus b, paired over worlds."""
     return paired_interval(values_of(memory[a], part, figure), values_of(memory[b], part, figure))
+
+
+def lift_share(runs: Sequence[dict], part: str = "seen pairs") -> Interval:
+    """The lift that was learned as a share of the true one, over worlds."""
+    pairs = zip(values_of(runs, part, "lift"), values_of(runs, part, "true_lift"), strict=True)
+    return t_interval([lift / true for lift, true in pairs])
+
+
+def recipes_table(memory: Mapping[str, Sequence[dict]], one: str = "wide & deep") -> pd.DataFrame:
+    """One recipe minus each other of the same model, over the whole test: log-loss and AUC."""
+    rows = {}
+    for name in memory:
+        if name.startswith(f"{one}, "):
+            rows[f"minus {name.removeprefix(f'{one}, ')} for all"] = {
+                "log-loss": lead(memory, one, name, "all").text(4, sign="+"),
+                "AUC": lead(memory, one, name, "all", "auc").text(4, sign="+"),
+            }
+    return pd.DataFrame(rows).T.rename_axis("FTRL and AdaGrad")
+
+
+def beside_ladder(record: dict, ladder_record: dict, figure: str) -> dict[str, list[float]]:
+    """Model → "log_loss" or "auc" on the last days of the service's own log, a world each, for the
+    worlds of both records: chapter 00's DNN beside the models of this chapter. Nothing is hidden
+    from either.
+
+    Args:
+        record: of the run "wide_deep_simulated".
+        ladder_record: of the run "ladder".
+        figure: "log_loss" or "auc".
+    """
+    worlds = [seed for seed in ladder_record["seeds"] if seed in record["seeds"]]
+    own = record["figures"]["in_charge"]["service"]
+    rows = {
+        name: [own[name][record["seeds"].index(seed)][figure] for seed in worlds]
+        for name in ("wide & deep", "deep")
+    }
+    full = ladder_record["figures"]["full"]
+    places = [ladder_record["seeds"].index(seed) for seed in worlds]
+    rows["DNN of chapter 00"] = [full[place]["DNN"][figure] for place in places]
+    return rows
+
+
+def beside_ladder_table(record: dict, ladder_record: dict) -> pd.DataFrame:
+    """Chapter 00's DNN beside this chapter's models: log-loss and AUC, with how each is trained."""
+    trained = {name: lab.KINDS[name][1] for name in ("wide & deep", "deep")}
+    trained["DNN of chapter 00"] = "Adam"
+    columns = {
+        words: {
+            name: t_interval(values).text(4)
+            for name, values in beside_ladder(record, ladder_record, figure).items()
+        }
+        for words, figure in (("log-loss", "log_loss"), ("AUC", "auc"))
+    }
+    return pd.DataFrame({"trained by": trained} | columns)
+
+
+def ladder_gap(record: dict, ladder_record: dict, figure: str) -> Interval:
+    """Chapter 00's DNN minus wide & deep on the service's own log, paired over worlds."""
+    values = beside_ladder(record, ladder_record, figure)
+    return paired_interval(values["DNN of chapter 00"], values["wide & deep"])
 
 
 # ---------------------------------------------------------------- L1
@@ -280,9 +366,7 @@ def impression_frames(
         told = ", ".join(f"{name} {value:+.2f}" for name, value, _ in bars)
         alts.append(f"{titles[film]}, {kind}: {told}; chance {chance:.0%}, true {truth:.0%}")
     labels = list(range(1, len(rows) + 1))
-    return Frames.from_images(
-        images, {"impression": labels}, alts, title="One logit, taken apart", start=[1]
-    )
+    return Frames.from_images(images, {"impression": labels}, alts, title="One logit, taken apart")
 
 
 def _bars(bars: list, title: str, chance: float, truth: float, reach: float) -> bytes:
@@ -315,7 +399,8 @@ def value_name(task: Task, field: int, number: int) -> str:
 
 def telling_impressions(task: Task, wide: Wide, seed: int = 0) -> list[int]:
     """Eight impressions of the test: three sequels of seen pairs that have a weight (others, where
-    there are too few), two of hidden pairs, three that are no sequels."""
+    there are too few), two of hidden pairs, three that are no sequels. The first is of the seen
+    pair whose weight training left the largest; the others are drawn at random."""
     random, chosen = np.random.RandomState(seed), []
     sequel_of = torch.from_numpy(task.world.film.sequel_of).long()
     pairs = wide.cross_weights(0).detach()
@@ -324,8 +409,12 @@ def telling_impressions(task: Task, wide: Wide, seed: int = 0) -> list[int]:
         rows = rows[(task.examples.history[rows] > 0).sum(1) >= 5]
         rows = rows[torch.from_numpy(random.permutation(len(rows)))]
         film = task.examples.ids[rows, FILM]
-        kept = pairs[sequel_of[film - 1] + 1, film] != 0
-        chosen += rows[(~kept).long().argsort(stable=True)][:n].tolist()
+        weight = pairs[sequel_of[film - 1] + 1, film]
+        order = (weight == 0).long().argsort(stable=True)
+        if part == "seen pairs":
+            first = int(weight.argmax())
+            order = torch.cat([torch.tensor([first]), order[order != first]])
+        chosen += rows[order][:n].tolist()
     return chosen
 
 
@@ -486,7 +575,7 @@ def charge_figure(record: dict) -> Picture:
 
 
 def charge_gap(record: dict, logging: str, a: str, b: str, figure: str) -> Interval:
-    """a less b, of "auc", "log_loss" or "clicks", paired over worlds."""
+    """a minus b, of "auc", "log_loss" or "clicks", paired over worlds."""
     values = charge_values(record, logging)
     return paired_interval(values[a][figure], values[b][figure])
 
@@ -495,20 +584,21 @@ def charge_gap(record: dict, logging: str, a: str, b: str, figure: str) -> Inter
 
 
 def frappe_table(record: dict) -> pd.DataFrame:
-    """Models by AUC under both splits, beside what BARS reports."""
-    test = record["figures"]["test"]
+    """Models by AUC (each row of the test against two sampled apps that its user never used) and by
+    the number of epochs chosen, under both splits, beside what BARS reports."""
+    test, settings = record["figures"]["test"], record["figures"]["settings"]
     rows = {}
     for name in test["by row"]:
-        auc_of = lambda split, name=name: t_interval([run["auc"] for run in test[split][name]])
-        rows[name] = {
-            "AUC, split by pair": auc_of("by pair").text(3),
-            "AUC, split by row": auc_of("by row").text(3),
-            "BARS Frappe_x1": f"{BARS[name][0]:.3f}" if name in BARS else "",
-        }
+        rows[name] = {}
+        for split in ("by pair", "by row"):
+            auc = t_interval([run["auc"] for run in test[split][name]])
+            rows[name][f"AUC, {split}"] = auc.text(3)
+            rows[name][f"epochs, {split}"] = settings[split][name]["epochs"]
+        rows[name]["BARS Frappe_x1"] = f"{BARS[name][0]:.3f}" if name in BARS else ""
     return pd.DataFrame(rows).T
 
 
 def frappe_gap(record: dict, split: str, a: str, b: str, figure: str = "auc") -> Interval:
-    """a less b, paired over seeds."""
+    """a minus b, paired over seeds."""
     test = record["figures"]["test"][split]
     return paired_interval(*([run[figure] for run in test[name]] for name in (a, b)))

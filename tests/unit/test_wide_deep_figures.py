@@ -10,6 +10,7 @@ from recsys_book.experiments import wide_deep as lab
 from recsys_book.experiments import wide_deep_figures as figures
 from recsys_book.experiments.ladder import FILM
 from recsys_book.reproduce import wide_deep_simulated as run
+from recsys_book.reproduce.record import read_record
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,11 @@ def test_memory_table_figure_and_leads(record):
     lifts = figures.memory_table(memory, "lift")
     assert list(lifts.columns) == ["seen pairs", "hidden pairs"]
     assert lifts.index[-1] == "truth" and lifts.loc["truth", "seen pairs"].startswith("2.00")
+    share = figures.lift_share(memory["deep"])
+    assert share.mean == pytest.approx(10 * 0.021 / 2) and share.n == 3
+    recipes = figures.recipes_table(memory)
+    assert list(recipes.index) == [f"minus {name} for all" for name in ("Adam", "AdaGrad", "SGD")]
+    assert recipes.loc["minus Adam for all", "log-loss"].startswith("−0.0400")
     picture = figures.memory_figure(memory, ("wide", "deep"))
     assert "seen pairs, deep 0.021" in picture.alt
     gap = figures.lead(memory, "deep", "wide", "all")
@@ -115,9 +121,50 @@ def test_in_charge_is_measured_in_the_oracles_clicks(record):
     assert gap.mean == pytest.approx(0.02)
 
 
+def test_older_pieces_are_told(record):
+    assert figures.older_pieces(record | {"commit": "new"}) == ""
+    mixed = record | {"commit": "new", "pieces": {"commits": {"new": 5, "old": 3}}}
+    assert figures.older_pieces(mixed) == "3 of 8 pieces are of an earlier commit (old)."
+    shipped = read_record("wide_deep_simulated")
+    told = figures.older_pieces(shipped)
+    if len(shipped["pieces"]["commits"]) > 1:
+        for kind in figures.WITHOUT_FTRL:
+            assert kind in told
+        assert "hidden sequels" in told and "wide & deep;" not in told
+    assert set(figures.WITHOUT_FTRL) == {
+        "deep", "deep, Adam", "wide & deep, Adam", "wide & deep, AdaGrad", "wide & deep, SGD",
+    }  # fmt: skip
+
+
+def test_chapter_00s_dnn_stands_beside_by_world(record):
+    """Only the worlds of both records count, whatever their order."""
+    own = record | {"seeds": [2, 0, 1]}
+    ladder = {
+        "seeds": [0, 1, 5],
+        "figures": {"full": [{"DNN": {"auc": 0.7 + i / 10, "log_loss": 0.4}} for i in range(3)]},
+    }
+    values = figures.beside_ladder(own, ladder, "auc")
+    assert values["DNN of chapter 00"] == [0.7, 0.8]
+    place = list(run.IN_CHARGE).index("wide & deep")
+    assert values["wide & deep"] == pytest.approx([0.6 + 0.01 * place + w for w in (0.001, 0.002)])
+    gap = figures.ladder_gap(own, ladder, "log_loss")
+    assert gap.mean == pytest.approx(-0.1) and gap.n == 2
+    table = figures.beside_ladder_table(own, ladder)
+    assert table.loc["DNN of chapter 00", "trained by"] == "Adam"
+    assert table.loc["wide & deep", "log-loss"].startswith("0.5000")
+
+
 def test_an_impression_is_told_in_full(task, trained):
     model, _ = trained
     rows = figures.telling_impressions(task, model.wide)
+    seen = lab.part_rows(task, "seen pairs")
+    seen = seen[(task.examples.history[seen] > 0).sum(1) >= 5]
+    sequel_of = torch.from_numpy(task.world.film.sequel_of).long()
+    weight_of = lambda some: model.wide.cross_weights(0)[
+        sequel_of[task.examples.ids[some, FILM] - 1] + 1, task.examples.ids[some, FILM]
+    ]
+    assert weight_of(torch.tensor(rows[:1])) == weight_of(seen).max()
+    assert len(set(rows)) == len(rows)
     assert len(rows) == 8 and task.sequel[rows].tolist() == [True] * 5 + [False] * 3
     assert task.of_hidden[rows].tolist()[:5] == [False] * 3 + [True] * 2
     first = task.world.film.sequel_of[task.examples.ids[rows[0], FILM] - 1]
@@ -129,7 +176,7 @@ def test_an_impression_is_told_in_full(task, trained):
                   if piece.split(";")[0].rsplit(" ", 1)[1][0] in "+-"]  # fmt: skip
         assert sum(values) == pytest.approx(logit, abs=0.1)
         assert f"chance {1 / (1 + np.exp(-logit)):.0%}" in alt
-    assert "sequel of a hidden pair" in frames.alts[3]
+    assert "sequel of a hidden pair" in frames.alts[3] and frames.index == [0]
 
 
 def test_values_have_their_names(task):
@@ -189,9 +236,13 @@ def test_the_strongest_pairs_are_named(task):
 def test_frappe_tables():
     runs = lambda v: [{"auc": v + 0.001 * s, "log_loss": 0.3} for s in range(3)]
     kinds = {"LR": runs(0.9), "wide": runs(0.92), "wide & deep": runs(0.95)}
-    record = {"figures": {"test": {"by pair": kinds, "by row": kinds}}}
+    epochs = {split: {kind: {"epochs": i + 1} for kind in kinds}
+              for i, split in enumerate(("by pair", "by row"))}  # fmt: skip
+    record = {"figures": {"test": {"by pair": kinds, "by row": kinds}, "settings": epochs}}
     table = figures.frappe_table(record)
     assert isinstance(table, pd.DataFrame)
-    assert table.loc["LR", "BARS Frappe_x1"] == "0.936" and table.loc["wide"].iloc[2] == ""
+    assert table.loc["LR", "BARS Frappe_x1"] == "0.936"
+    assert table.loc["wide", "BARS Frappe_x1"] == ""
+    assert table.loc["wide"].tolist()[1:4:2] == [1, 2]
     gap = figures.frappe_gap(record, "by pair", "wide & deep", "LR")
     assert gap.mean == pytest.approx(0.05)

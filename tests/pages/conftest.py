@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE, laid_out
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -51,8 +52,9 @@ def browser():
     path = find_browser()
     if path is None:
         missing(f"no Chromium or Chrome found (looked for {', '.join(BROWSERS)})")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=path,
@@ -77,14 +79,28 @@ class Heard:
 
 
 @pytest.fixture
-def open_page(browser, site):
-    """open_page(path, theme) → (page, heard), once its widgets are drawn."""
+def new_page(browser):
+    """new_page(**options) → an empty page in a context of its own, as Browser.new_context takes."""
     contexts = []
 
-    def open_page(path: str, theme: str = "light", expect: int = 200):
-        context = browser.new_context(color_scheme=theme, viewport={"width": 1280, "height": 900})
+    def new_page(**options):
+        context = browser.new_context(**options)
         contexts.append(context)
-        page, heard = context.new_page(), Heard()
+        context.set_default_timeout(PATIENCE)
+        return context.new_page()
+
+    yield new_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def open_page(new_page, site):
+    """open_page(path, theme) → (page, heard), once all that loads has loaded and is drawn."""
+
+    def open_page(path: str, theme: str = "light", status: int = 200):
+        page = new_page(color_scheme=theme, viewport={"width": 1280, "height": 900})
+        heard = Heard()
 
         def console(text: str, kind: str) -> None:
             if kind in ("error", "warning") and not any(a in text for a in ALLOWED):
@@ -95,16 +111,16 @@ def open_page(browser, site):
         own = ("http://127.0.0.1", "data:", "blob:")
         page.on("request", lambda r: r.url.startswith(own) or heard.outside.append(r.url))
         page.on("response", lambda r: r.status < 400 or heard.failed.append(r.url))
-        assert page.goto(site + path).status == expect
-        n_widgets = page.locator("script[type='application/vnd.jupyter.widget-view+json']").count()
-        if n_widgets:
-            page.wait_for_function(
-                "n => document.querySelectorAll('.rb-widget').length === n", arg=n_widgets,
-                timeout=30_000,
-            )  # fmt: skip
-        page.wait_for_load_state("networkidle")
+        assert page.goto(site + path).status == status  # all that the page itself names is loaded
+        page.evaluate("window.MathJax?.startup?.promise?.then(() => true)")  # formulas are set
+        page.wait_for_function("""() =>
+            document.querySelectorAll('.rb-widget').length === document.querySelectorAll(
+                "script[type='application/vnd.jupyter.widget-view+json']").length
+        """)  # widgets are there, and those that are images have loaded
+        page.evaluate("""() => Promise.all(
+            [...document.querySelectorAll('img.rb-picture')].map(i => i.decode()))""")
+        laid_out(page)
+        page.evaluate("document.fonts.ready.then(() => true)")  # asked for while laying out
         return page, heard
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page

@@ -1,26 +1,22 @@
 """The built pages, in a real browser with the network cut off."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
+from playwright.sync_api import expect
+from waiting import changed, laid_out, stop_clock
 
 pytestmark = pytest.mark.pages
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 AXE = ROOT / "book" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = [
-    "book/index.html",
-    "book/how-to-read.html",
-    "book/findings.html",
-    "book/simulated-service.html",
-    "book/your-own-log.html",
-    "book/exercises.html",
-    "book/for-teachers.html",
-    "book/papers.html",
-    "book/bibliography.html",
-    *sorted(f"chapters/{p.stem}.html" for p in (ROOT / "chapters").glob("*.ipynb")),
-]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+FILES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
+#: Every page of the book, in the order of its table of contents.
+PAGES = [f"{name}.html" for name in FILES]
 CHAPTERS = [p for p in PAGES if p.startswith("chapters/")]
 WITH_WIDGETS = ["book/index.html", "book/simulated-service.html", *CHAPTERS]
 
@@ -29,6 +25,18 @@ PICTURE = """widget => {
     const picture = widget.querySelector('.rb-picture');
     return picture.tagName === 'CANVAS' ? picture.toDataURL() : picture.src;
 }"""
+#: Milliseconds on the page's clock, which cost next to nothing: longer than anything plays.
+LONG = 120_000
+#: Notes each place that a slider is moved to by its widget.
+MOVES = """slider => {
+    const seen = [];
+    const heard = new MutationObserver(() => {
+        const at = Number(slider.value);
+        if (at !== seen.at(-1)) seen.push(at); // where it stops, it is put once more
+    });
+    heard.observe(slider, { attributeFilter: ['aria-valuetext'] });
+    return seen;
+}"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -36,8 +44,7 @@ PICTURE = """widget => {
 def test_a_page_is_sound(open_page, path, theme):
     """Opened once a theme, as opening a chapter is what takes the time; all faults are told."""
     page, heard = open_page(path, theme)
-    page.wait_for_timeout(500)
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    expect(page.locator("html")).to_have_attribute("data-theme", theme)
     faults = serious_by_axe(page, theme)
     if theme == "light":
         if path in CHAPTERS and page.locator(".rb-widget").count() < 2:
@@ -46,7 +53,7 @@ def test_a_page_is_sound(open_page, path, theme):
         images = f"[...document.querySelectorAll('article img')].filter({without})"
         faults += page.evaluate(f"{images}.map(i => 'no alt text: ' + i.src.slice(0, 80))")
         page.set_viewport_size({"width": 390, "height": 800})
-        page.wait_for_timeout(300)
+        laid_out(page)
         over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         if over > 1:
             faults.append(f"runs over by {over} pixels on a phone")
@@ -84,45 +91,69 @@ def test_every_control_of_every_widget_changes_the_picture_by_mouse_and_keyboard
         for s in range(sliders.count()):
             slider = sliders.nth(s)
             before = widget.evaluate(PICTURE)
-            box = slider.bounding_box()
-            page.mouse.click(box["x"] + 4, box["y"] + box["height"] / 2)  # far left
-            by_mouse = widget.evaluate(PICTURE)
-            at_left = slider.input_value()
-            assert at_left == "0" and by_mouse != before, f"widget {i}, slider {s}: mouse"
+            slider.click(position={"x": 4, "y": slider.bounding_box()["height"] / 2})  # far left
+            expect(slider, f"widget {i}, slider {s}: mouse").to_have_value("0")
+            by_mouse = changed(widget, PICTURE, before)
             slider.focus()
             page.keyboard.press("End")
-            assert widget.evaluate(PICTURE) != by_mouse, f"widget {i}, slider {s}: keyboard"
+            changed(widget, PICTURE, by_mouse)
         for s in range(selects.count()):
             select = selects.nth(s)
             before = widget.evaluate(PICTURE)
             now = int(select.input_value())
             select.focus()
             page.keyboard.press("ArrowDown" if now == 0 else "ArrowUp")
-            assert widget.evaluate(PICTURE) != before, f"widget {i}, select {s}"
+            changed(widget, PICTURE, before)
     assert heard.console == []
 
 
 @pytest.mark.parametrize("path", WITH_WIDGETS)
 def test_play_moves_the_picture_and_alt_text_follows(open_page, path):
     page, _ = open_page(path)
+    stop_clock(page)
+    told = "w => { const p = w.querySelector('.rb-picture'); return p.alt || p.ariaLabel; }"
     for i in range(page.locator(".rb-frames").count()):
         widget = page.locator(".rb-frames").nth(i)
         widget.scroll_into_view_if_needed()
-        told = "w => { const p = w.querySelector('.rb-picture'); return p.alt || p.ariaLabel; }"
-        widget.locator("input[type=range]").last.focus()
+        slider, button = widget.locator("input[type=range]").last, widget.locator("button")
+        last = int(slider.get_attribute("max"))
+        slider.focus()
         page.keyboard.press("Home")
+        expect(slider).to_have_value("0")
         picture, alt = widget.evaluate(PICTURE), widget.evaluate(told)
         assert widget.locator("[aria-live]").inner_text() == alt  # announced on change
-        button = widget.locator("button")
+
         button.click()
-        page.wait_for_timeout(450)  # a step at once, one more, and none of them at the end yet
-        assert widget.evaluate(PICTURE) != picture and widget.evaluate(told) != alt
+        expect(slider).to_have_value("1")  # a step at once…
+        changed(widget, PICTURE, picture)
+        changed(widget, told, alt)
+        if last > 1:
+            run_to(page, slider, "2")  # …and one more
+            assert widget.evaluate(PICTURE) != picture and widget.evaluate(told) != alt
+        stopped = slider.input_value(), widget.evaluate(PICTURE)
         button.click()
-        # The slider stands still at once; a picture may still be on its way to the screen.
-        slider = widget.locator("input[type=range]").last
-        stopped = slider.input_value()
-        page.wait_for_timeout(600)
-        assert slider.input_value() == stopped
+        page.clock.run_for(LONG)
+        assert (slider.input_value(), widget.evaluate(PICTURE)) == stopped
+
+        # Once more, to the end: one place after the other, and there it stops by itself.
+        seen = slider.evaluate_handle(MOVES)
+        expect(button).to_have_accessible_name(re.compile("^Play"))
+        button.click()
+        page.clock.run_for(LONG)
+        expect(button).to_have_accessible_name(re.compile("^Play"))
+        at = int(stopped[0])
+        assert seen.json_value() == [*range(0 if at == last else at + 1, last + 1)]
+        assert slider.input_value() == str(last)
+
+
+def run_to(page, slider, wanted: str) -> None:
+    """Let time pass until the slider has left its place; it has to come to the next one."""
+    before = slider.input_value()
+    for _ in range(LONG // 50):
+        page.clock.run_for(50)
+        if slider.input_value() != before:
+            break
+    assert slider.input_value() == wanted
 
 
 @pytest.mark.parametrize("path", WITH_WIDGETS)
@@ -132,10 +163,9 @@ def test_widgets_follow_the_theme(open_page, path):
     widget, canvases = page.locator(".rb-frames").first, page.locator("canvas.rb-picture")
     before = widget.evaluate(words), [c.evaluate("c => c.toDataURL()") for c in canvases.all()]
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(300)
-    assert widget.evaluate(words) != before[0]
+    changed(widget, words, before[0])
     for canvas, picture in zip(canvases.all(), before[1], strict=True):
-        assert canvas.evaluate("c => c.toDataURL()") != picture
+        changed(canvas, "c => c.toDataURL()", picture)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -151,13 +181,14 @@ def test_the_front_page_shows_the_book_in_one_screen(open_page):
         assert box["y"] + box["height"] <= 900, part
 
 
-def test_the_root_leads_to_the_front_page(open_page):
-    page, _ = open_page("")
+def test_the_root_leads_to_the_front_page(new_page, site):
+    page = new_page()
+    page.goto(site, wait_until="commit")  # it may be left before it has loaded
     page.wait_for_url("**/book/index.html")
 
 
 def test_a_wrong_address_gets_the_books_own_page(open_page):
-    page, _ = open_page("chapters/no/such.html", expect=404)
+    page, _ = open_page("chapters/no/such.html", status=404)
     assert page.locator("article h1, main h1", has_text="not found").count()
     font = page.evaluate("getComputedStyle(document.body).fontFamily")
     assert "Times New Roman" not in font  # the browser's own face: the style sheet was not found
@@ -167,7 +198,7 @@ def test_a_wrong_address_gets_the_books_own_page(open_page):
 
 def test_search_finds_a_word(open_page):
     page, _ = open_page("search.html?q=parity")
-    page.wait_for_selector("#search-results li", timeout=10_000)
+    page.wait_for_selector("#search-results li")
 
 
 def test_the_social_card_and_favicon_exist():

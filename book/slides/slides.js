@@ -41,11 +41,7 @@
 
   // Frames may stand under their controls, in two widths, or beside them: whichever makes the
   // picture largest. It is drawn anew for each, so this takes a few frames of the screen.
-  const laidOut = new WeakSet();
-  async function layOut(live) {
-    const picture = live.querySelector(".rb-frames .rb-picture");
-    if (!picture || laidOut.has(live) || !live.parentElement.clientHeight) return;
-    laidOut.add(live);
+  async function layOut(live, picture) {
     const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     let best = "", largest = 0;
     for (const layout of ["", "broad", "aside"]) {
@@ -57,6 +53,16 @@
     live.className = `live ${best}`;
     await drawn();
     sizeWidgets(live.closest(".slide"));
+  }
+
+  // Once, when a widget is first in view; data-fitted then says that it has its size.
+  const layouts = new WeakMap();
+  async function settle(live) {
+    if (!live.querySelector(".rb-widget") || !live.parentElement.clientHeight) return;
+    const picture = live.querySelector(".rb-frames .rb-picture");
+    if (!layouts.has(live)) layouts.set(live, picture ? layOut(live, picture) : null);
+    await layouts.get(live);
+    live.dataset.fitted = "yes";
   }
 
   // The largest size of type at which nothing is cut off and a figure can still be read, whichever
@@ -157,7 +163,7 @@
   // For print reveal.js moves the slides about, and a widget that is being drawn would be lost.
   async function widgetsDrawn() {
     const views = all(document, "script[type='application/vnd.jupyter.widget-view+json']").length;
-    for (let tries = 0; tries < 200 && all(document, ".rb-widget").length < views; tries++)
+    for (let tries = 0; tries < 1200 && all(document, ".rb-widget").length < views; tries++)
       await new Promise((done) => setTimeout(done, 50));
   }
 
@@ -188,7 +194,7 @@
     const grown = new ResizeObserver((entries) =>
       entries.forEach(({ target }) => {
         sizeWidgets(target.closest(".slide"));
-        layOut(target);
+        settle(target);
       }));
     all(document, ".live").forEach((live) => grown.observe(live));
     if (!printing) ready();

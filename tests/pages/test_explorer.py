@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from playwright.sync_api import expect
+from waiting import becomes, changed, laid_out, point, stop_clock
 
 from recsys_book.widgets import EmbeddingExplorer
 
@@ -10,6 +12,36 @@ pytestmark = pytest.mark.pages
 
 PAGE = "chapters/02_embeddings.html"
 PICTURE = "w => w.querySelector('canvas.rb-map').toDataURL()"
+#: Milliseconds on the page's clock: points take 350 to their new places, an epoch 800.
+MOVE, EPOCH = 350, 800
+#: Counts what is painted into the map, frame by frame: images, paths and words; the images'
+#: places, summed up; and all the canvases that are made meanwhile.
+WORK = """page => {
+    const work = { frames: [], made: 0 }, paint = CanvasRenderingContext2D.prototype;
+    const heard = (on, name, note) => {
+        const own = on[name];
+        on[name] = function (...given) {
+            note(this, given);
+            return own.apply(this, given);
+        };
+    };
+    const frame = (c, note) =>
+        c.canvas.matches('.rb-map') && work.frames.length && note(work.frames.at(-1));
+    heard(paint, 'clearRect', c =>
+        c.canvas.matches('.rb-map') && work.frames.push({ images: 0, paths: 0, place: 0 }));
+    heard(paint, 'drawImage', (c, [, x, y]) =>
+        frame(c, now => { now.images += 1; now.place += x + Math.PI * y; }));
+    for (const name of ['fill', 'stroke', 'fillText', 'putImageData', 'getImageData'])
+        heard(paint, name, c => frame(c, now => { now.paths += 1; }));
+    heard(document, 'createElement', (_, [tag]) => { work.made += tag === 'canvas'; });
+    return work;
+}"""
+#: Notes of each turn of the wheel whether it was taken from the page.
+WHEEL = """page => {
+    const taken = [];
+    addEventListener('wheel', event => taken.push(event.defaultPrevented));
+    return taken;
+}"""
 
 
 @pytest.fixture
@@ -42,8 +74,8 @@ def spoken(widget):
 
 
 def settled(page, widget):
-    """The picture once points have stopped moving."""
-    page.wait_for_timeout(600)
+    """The picture once points have stopped moving; the page's clock stands still."""
+    page.clock.run_for(2 * MOVE)
     return widget.evaluate(PICTURE)
 
 
@@ -51,9 +83,10 @@ def hover_somewhere(page, widget):
     """Move the mouse over the map until a film answers."""
     box = canvas(widget).bounding_box()
     for share in np.linspace(0.1, 0.9, 60):
-        page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        spot = box["x"] + share * box["width"], box["y"] + box["height"] / 2
+        point(page, *spot)
         if name(widget):
-            return box["x"] + share * box["width"], box["y"] + box["height"] / 2
+            return spot
     raise AssertionError("no film answered the mouse along the middle of the map")
 
 
@@ -67,8 +100,9 @@ def test_hovering_tells_the_film_and_its_neighbours(explorer):
     assert len(found) == 6 and numbers == sorted(numbers) and min(numbers) >= 0
     assert "clicks" in widget.locator(".rb-detail").inner_text()
     assert widget.evaluate(PICTURE) != empty
-    page.mouse.move(5, 5)
-    assert name(widget) is None and widget.evaluate(PICTURE) == empty
+    point(page, 5, 5)
+    expect(widget.locator(".rb-name")).to_have_count(0)
+    becomes(widget, PICTURE, empty)
 
 
 def test_a_click_pins_and_the_pin_outlives_the_mouse(explorer):
@@ -77,7 +111,7 @@ def test_a_click_pins_and_the_pin_outlives_the_mouse(explorer):
     page.mouse.click(x, y)
     pinned = name(widget)
     assert spoken(widget).startswith(f"Pinned. {pinned}")
-    page.mouse.move(5, 5)
+    point(page, 5, 5)
     assert name(widget) == pinned
     first = neighbours(widget)[0][0]
     widget.locator(".rb-panel li button").first.click()  # a neighbour can be gone to
@@ -145,6 +179,7 @@ def test_epochs_move_the_points_their_neighbours_and_the_numbers(explorer):
     page, widget = explorer
     hover = hover_somewhere(page, widget)
     page.mouse.click(*hover)
+    stop_clock(page)
     last, near = settled(page, widget), neighbours(widget)
     caption = widget.locator(".rb-caption").inner_text()
     assert "neighbour purity" in caption and "Trustworthiness" in caption
@@ -156,11 +191,18 @@ def test_epochs_move_the_points_their_neighbours_and_the_numbers(explorer):
     assert widget.locator(".rb-caption").inner_text() != caption
     label = canvas(widget).get_attribute("aria-label")
     assert "epoch 0" in label and "neighbour purity" in label
-    widget.locator("button.rb-play").first.click()
-    page.wait_for_timeout(400)
+    play, n_epochs = widget.locator("button.rb-play").first, int(slider.get_attribute("max")) + 1
+    play.click()
+    assert slider.input_value() == "1"  # at once, though the points are still on their way
+    page.clock.run_for(MOVE // 2)
     moving = widget.evaluate(PICTURE)
-    assert moving != first
-    page.wait_for_timeout(9_000)
+    page.clock.run_for(MOVE)
+    assert len({first, moving, widget.evaluate(PICTURE)}) == 3
+    for epoch in range(2, n_epochs):
+        page.clock.run_for(EPOCH)
+        assert slider.input_value() == str(epoch)
+    page.clock.run_for(EPOCH)
+    expect(play).to_have_text("▶ Play")
     assert settled(page, widget) == last and slider.input_value() == slider.get_attribute("max")
 
 
@@ -173,27 +215,28 @@ def test_zoom_and_pan_by_button_key_wheel_and_drag(explorer):
     assert widget.evaluate(PICTURE) == whole
     box = canvas(widget).bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + 3, box["y"] + 3)
-    at = page.evaluate("window.scrollY")
+    point(page, box["x"] + 3, box["y"] + 3)
+    at, wheel = page.evaluate("window.scrollY"), page.evaluate_handle(WHEEL)
     page.mouse.wheel(0, 60)  # the map was not clicked: the page scrolls, the map does not zoom
-    page.wait_for_timeout(200)
-    assert page.evaluate("window.scrollY") > at and widget.evaluate(PICTURE) == whole
+    page.wait_for_function("at => window.scrollY > at", arg=at)
+    assert wheel.json_value() == [False] and widget.evaluate(PICTURE) == whole
     page.mouse.wheel(0, -60)
-    page.wait_for_timeout(200)
+    page.wait_for_function("at => window.scrollY === at", arg=at)
     canvas(widget).focus()
     for key in ("+", "Shift+ArrowRight", "Shift+ArrowDown", "-"):
         before = widget.evaluate(PICTURE)
         page.keyboard.press(key)
         assert widget.evaluate(PICTURE) != before, key
     page.keyboard.press("0")
-    page.mouse.move(*middle)
-    at = page.evaluate("window.scrollY")
+    point(page, *middle)
+    at, unzoomed = page.evaluate("window.scrollY"), widget.evaluate(PICTURE)
     page.mouse.wheel(0, -400)
-    page.wait_for_timeout(200)
+    page.wait_for_function("taken => taken.length === 3", arg=wheel)
+    assert wheel.json_value()[-1] and page.evaluate("window.scrollY") == at
     zoomed = widget.evaluate(PICTURE)
-    assert page.evaluate("window.scrollY") == at
+    assert zoomed != unzoomed
     page.mouse.down()
-    page.mouse.move(middle[0] + 60, middle[1] + 30, steps=4)
+    point(page, middle[0] + 60, middle[1] + 30, steps=4)
     page.mouse.up()
     assert widget.evaluate(PICTURE) != zoomed
     assert widget.locator(".rb-unpin").count() == 0  # a drag is no click
@@ -228,36 +271,33 @@ def test_the_map_follows_the_theme(explorer):
     page, widget = explorer
     before = widget.evaluate(PICTURE)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(300)
-    assert widget.evaluate(PICTURE) != before
+    changed(widget, PICTURE, before)
 
 
 def test_playing_a_thousand_films_is_fluent(explorer):
+    """A picture of its own in every frame while points move, and no frame with much to do.
+
+    (How many frames a second that makes is for benchmarks/explorer_fps.py to say.)
+    """
     page, widget = explorer
+    stop_clock(page)
     widget.locator("input[type=range]").focus()
     page.keyboard.press("Home")
-    page.wait_for_timeout(500)
-    gaps = page.evaluate(
-        """async () => {
-            document.querySelector('.rb-explorer .rb-play').click();
-            const times = [];
-            await new Promise((done) => {
-                const step = (now) => {
-                    times.push(now);
-                    times.length < 180 ? requestAnimationFrame(step) : done();
-                };
-                requestAnimationFrame(step);
-            });
-            return times.slice(1).map((t, i) => t - times[i]);
-        }"""
-    )
-    median = float(np.median(gaps))
-    print(f"median {1000 / median:.0f} frames a second")
-    # 60 on an idle machine (benchmarks/explorer_fps.py); half of that on a busy one.
-    assert median < 34
+    settled(page, widget)
+    work = page.evaluate_handle(WORK)
+    widget.locator("button.rb-play").first.click()
+    page.clock.run_for(EPOCH + MOVE)  # the way from epoch 0 to 1 and from there to 2
+    frames, made = work.evaluate("work => [work.frames, work.made]")
+    n = frames[0]["images"]
+    assert n >= 1_000 and made == 0  # each kind of point was painted once, before
+    for frame in frames:
+        assert frame["images"] == n and frame["paths"] < 50
+    # Both ways are gone in steps of a frame each, and a frame is a sixtieth of a second.
+    places = [frame["place"] for frame in frames]
+    assert len(set(places)) >= 2 * (MOVE * 60 // 1000 - 1)
 
 
-def test_points_at_one_place_can_all_be_reached(browser, tmp_path):
+def test_points_at_one_place_can_all_be_reached(new_page, tmp_path):
     flat = np.random.RandomState(0).randn(12, 2)
     flat[3] = flat[5] = flat[0]
     snapshots = [torch.randn(12, 3, generator=torch.Generator().manual_seed(e)) for e in (0, 1)]
@@ -267,9 +307,10 @@ def test_points_at_one_place_can_all_be_reached(browser, tmp_path):
     )  # fmt: skip
     path = tmp_path / "two.html"  # two on one page, too
     path.write_text(f"<!doctype html><html lang='en'>{widget.to_html()}{widget.to_html()}</html>")
-    page = browser.new_page()
+    page = new_page()
     page.goto(path.as_uri())
-    assert page.locator(".rb-explorer").count() == 2
+    expect(page.locator(".rb-explorer")).to_have_count(2)
+    laid_out(page)
     shown = page.locator(".rb-explorer").nth(1)
     shown.locator(".rb-search").fill("point 0")
     page.keyboard.press("Enter")
@@ -280,10 +321,9 @@ def test_points_at_one_place_can_all_be_reached(browser, tmp_path):
         page.keyboard.press("Enter")
         seen.append(name(shown))
     assert seen == ["point 3", "point 5"]
-    page.close()
 
 
-def test_the_plain_file_works_with_nothing_behind_it(browser, tmp_path):
+def test_the_plain_file_works_with_nothing_behind_it(new_page, tmp_path):
     generator = torch.Generator().manual_seed(0)
     snapshots = [torch.randn(60, 4, generator=generator) for _ in range(2)]
     flat = [np.random.RandomState(e).randn(60, 2) for e in (0, 1)]
@@ -293,23 +333,23 @@ def test_the_plain_file_works_with_nothing_behind_it(browser, tmp_path):
     )  # fmt: skip
     path = tmp_path / "report.html"
     path.write_text(f"<!doctype html><html lang='en'><body>{widget.to_html()}</body></html>")
-    page = browser.new_page()
+    page = new_page()
     errors = []
     page.on("pageerror", lambda e: errors.append(str(e)))
     page.on("console", lambda m: m.type in ("error", "warning") and errors.append(m.text))
     page.goto(path.as_uri())
     shown = page.locator(".rb-explorer")
-    assert shown.locator(".rb-caption").inner_text() == "second"
+    expect(shown.locator(".rb-caption")).to_have_text("second")
+    laid_out(page)
+    stop_clock(page)
     before = shown.evaluate(PICTURE)
     shown.locator("input[type=range]").focus()
     page.keyboard.press("Home")
-    page.wait_for_timeout(600)
-    assert shown.locator(".rb-caption").inner_text() == "first"
-    assert shown.evaluate(PICTURE) != before
+    expect(shown.locator(".rb-caption")).to_have_text("first")
+    assert settled(page, shown) != before
     shown.locator(".rb-search").fill("<b>7<")
     page.keyboard.press("Enter")
     assert name(shown) == "Item <b>7</b>" and len(neighbours(shown)) == 6
-    page.close()
     assert errors == []
 
 

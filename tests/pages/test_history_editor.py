@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from waiting import changed, laid_out
 
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
 from recsys_book.widgets import HistoryEditor
@@ -24,7 +25,7 @@ def models(ages: bool = True):
 
 
 @pytest.fixture
-def opened(browser, tmp_path):
+def opened(new_page, tmp_path):
     """open(width, theme) → (page, widget, errors)."""
     generator, ranker = models()
     editor = HistoryEditor.from_models(
@@ -37,24 +38,18 @@ def opened(browser, tmp_path):
         "<!doctype html><html lang='en'><meta name='viewport' content='width=device-width'>"
         f"<body>{editor.to_html()}</body></html>"
     )
-    contexts = []
 
     def open_it(width=1000, theme="light"):
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme, offline=True
-        )
-        contexts.append(context)
-        page, errors = context.new_page(), []
-        page.set_default_timeout(5_000)
+        page = new_page(viewport={"width": width, "height": 900}, color_scheme=theme, offline=True)
+        errors = []
         page.on("pageerror", lambda e: errors.append(str(e)))
         page.goto(path.as_uri())
         widget = page.locator(".rb-history")
         widget.wait_for()
+        laid_out(page)
         return page, widget, errors
 
-    yield open_it
-    for context in contexts:
-        context.close()
+    return open_it
 
 
 def titles(widget, column):
@@ -146,9 +141,7 @@ def test_it_follows_the_theme(opened):
     before = widget.evaluate(PICTURE)
     page.evaluate("document.documentElement.style.colorScheme = 'dark'")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_function(
-        f"before => ({PICTURE})(document.querySelector('.rb-history')) !== before", arg=before
-    )
+    changed(widget, PICTURE, before)
 
 
 def test_the_chapter_carries_a_trained_model_that_answers(open_page):

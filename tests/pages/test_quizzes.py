@@ -106,9 +106,8 @@ def test_by_keyboard_alone(open_page, path):
     assert heard.console == []
 
 
-def test_without_javascript_the_answers_still_open(browser, site):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_javascript_the_answers_still_open(new_page, site):
+    page = new_page(java_script_enabled=False)
     for path, answers in CHAPTERS.items():
         page.goto(site + path, wait_until="domcontentloaded")
         assert page.locator(f"{BLOCK} details").count() == len(answers)
@@ -119,4 +118,3 @@ def test_without_javascript_the_answers_still_open(browser, site):
             assert answer.locator("p").first.is_visible()
             assert answer.locator("p").first.inner_text()[0] == "✗✓"[right]
         assert not page.locator(".quiz-foot").count()
-    context.close()

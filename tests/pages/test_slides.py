@@ -3,13 +3,18 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 from test_pages import AXE, PICTURE, ROOT
+from waiting import changed
 
 pytestmark = pytest.mark.pages
 
 DECKS = sorted(p.stem for p in (ROOT / "chapters").glob("*.ipynb"))
 READY = "document.documentElement.dataset.deck === 'ready'"
 HERE = "document.querySelector('.slides section.present:not(.stack) .slide')"
+
+#: A widget tries its layouts when it is first shown; the deck's script says when it has.
+FITTED = "slide => [...slide.querySelectorAll('.live')].every(live => live.dataset.fitted)"
 
 #: Turns to the first slide that holds such an element.
 SHOW = """what => {
@@ -57,7 +62,7 @@ FAULTS = """slide => {
 def open_deck(open_page, name, theme="light", query=""):
     page, heard = open_page(f"slides/{name}.html{query}", theme)
     page.set_viewport_size({"width": 1280, "height": 720})
-    page.wait_for_function(READY, timeout=30_000)
+    page.wait_for_function(READY)
     return page, heard
 
 
@@ -83,8 +88,7 @@ def turn_every_slide(page):
     for _ in range(n):
         seen.add(place(page))
         slide = page.evaluate_handle(HERE)
-        if slide.as_element().query_selector(".live"):
-            page.wait_for_timeout(250)  # a widget tries its layouts when it is first shown
+        page.wait_for_function(FITTED, arg=slide)
         faults += slide.evaluate(FAULTS)
         page.keyboard.press("ArrowRight")
     assert len(seen) == n and faults == []
@@ -96,18 +100,24 @@ def turn_every_slide(page):
 
 def move_the_first_widget(page):
     """By keyboard, and the slide stays; after Escape the same key turns it."""
-    page.evaluate(f"({SHOW})('.rb-frames input[type=range]')")
-    page.wait_for_timeout(100)
+    turn_to(page, ".rb-frames input[type=range]")
     widget = page.locator(".slides section.present:not(.stack) .rb-frames").first
     slider = widget.locator("input[type=range]").last
     slider.focus()
     at, before, value = place(page), widget.evaluate(PICTURE), slider.input_value()
     page.keyboard.press("ArrowRight" if value == "0" else "ArrowLeft")
-    assert slider.input_value() != value and widget.evaluate(PICTURE) != before
+    expect(slider).not_to_have_value(value)
+    changed(widget, PICTURE, before)
     assert place(page) == at
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
     assert place(page) != at
+
+
+def turn_to(page, what):
+    """The first slide that holds such an element, once its widgets have their sizes."""
+    page.evaluate(SHOW, what)
+    page.wait_for_function(FITTED, arg=page.evaluate_handle(HERE))
 
 
 def ask_axe(page):
@@ -143,8 +153,7 @@ def test_printed_each_slide_is_a_page(open_page):
 
 def test_a_map_knows_where_the_pointer_is_though_it_is_enlarged(open_page):
     page, _ = open_deck(open_page, "02_embeddings")
-    page.evaluate(f"({SHOW})('.rb-explorer')")
-    page.wait_for_timeout(250)
+    turn_to(page, ".rb-explorer")
     canvas = page.locator(".slides section.present:not(.stack) .rb-map")
     box = canvas.bounding_box()
     scale = box["width"] / canvas.evaluate("c => c.offsetWidth")
@@ -158,6 +167,7 @@ def test_a_map_knows_where_the_pointer_is_though_it_is_enlarged(open_page):
         return heard;
     }""")
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4)
+    page.wait_for_function("heard => heard.length", arg=heard)
     x, y = heard.json_value()[-1]
     assert abs(x - box["width"] / scale / 2) < 2 and abs(y - box["height"] / scale / 4) < 2
 

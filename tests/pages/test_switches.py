@@ -1,6 +1,7 @@
 """Switches, as a reader flips them: by mouse, by keyboard, in both themes."""
 
 import pytest
+from waiting import changed
 
 pytestmark = pytest.mark.pages
 
@@ -78,5 +79,4 @@ def test_switches_follow_the_theme(open_page):
     widget = page.locator(".rb-switches")
     before = widget.evaluate(words)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(300)
-    assert widget.evaluate(words) != before
+    changed(widget, words, before)

@@ -185,9 +185,9 @@ def test_the_instructors_notebook_runs_under_nbval_in_time(name, tmp_path):
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env",
-            "--nbval-cell-timeout", "120", "-p", "no:cacheprovider", "-q", str(source_of(name)),
+            "--nbval-cell-timeout", "1200", "-p", "no:cacheprovider", "-q", str(source_of(name)),
         ],
-        cwd=ROOT, capture_output=True, text=True, timeout=240,
+        cwd=ROOT, capture_output=True, text=True, timeout=2_400,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -393,6 +393,8 @@ def one_after_the_other(plan, make_worker):
 def test_the_whole_table_on_a_small_split(split, short, results, monkeypatch, capsys):
     monkeypatch.setattr(lab, "MAX_EPOCHS", 2)
     monkeypatch.setattr(run, "BUDGET", 2)
+    # One size that is tuned and one that is not, one of them with two seeds: every kind of piece.
+    monkeypatch.setattr(run, "SEEDS", {16: (0,), 32: (0, 1)})
     monkeypatch.setattr(run, "prepare", lambda: split)
     monkeypatch.setattr(run, "in_processes", one_after_the_other)
     run.main()

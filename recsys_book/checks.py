@@ -2,9 +2,16 @@
 
 Each raises one ValueError that names the argument, the value found and the rule it breaks. Nothing
 is clipped or repaired in silence.
+
+**Nothing at all** is no mistake where the answer can be as empty as the question. For a batch of
+nobody a sampler gives `[0, n]`, a search `[0, k]`, a model's forward `[0]`, and a metric with a
+value per user no value. A mean over nothing does not exist: what would be one (a loss, a pointwise
+metric, a report over users) raises a ValueError.
 """
 
 from __future__ import annotations
+
+import numbers
 
 import torch
 from torch import Tensor
@@ -57,6 +64,13 @@ def check_positive(name: str, value: float, zero_allowed: bool = False) -> None:
     if not value >= 0 or (value == 0 and not zero_allowed) or value == float("inf"):
         rule = "0 or more" if zero_allowed else "above 0"
         raise ValueError(f"{name} is {value!r}; it must be {rule}")
+
+
+def check_whole(name: str, value: int, low: int = 1) -> None:
+    """Raise unless `value` is a whole number, `low` or more (numpy's too, but no boolean)."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < low:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number, {low} or more")
 
 
 def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recsys_book.checks import check_ids, check_whole
 from recsys_book.data.interactions import ABSENT, Interactions, PairsOfUsers
 from recsys_book.metrics import ranking_at_k
 from recsys_book.sampling import UnseenItems
@@ -68,12 +69,13 @@ def leave_one_out(
 
     Raises:
         ValueError: shapes that do not fit, k out of range, NaN scores, and the held-out item
-            repeated among its own negatives (it would compete with itself).
+            repeated among its own negatives (it would compete with itself); nobody to rank.
     """
     if candidates.dim() != 2 or len(candidates) != len(users):
         raise ValueError(
             f"candidates has shape {tuple(candidates.shape)}; it must be [{len(users)}, C]"
         )
+    check_whole("batch_size", batch_size)
     present = candidates != ABSENT  # [U, C]
     repeated = (candidates[:, 1:] == candidates[:, :1]) & present[:, 1:]
     if repeated.any():
@@ -83,6 +85,11 @@ def leave_one_out(
         )
     rankable = present[:, 0] & present[:, 1:].any(dim=1)  # [U]
     n_not_ranked = int((~rankable).sum())
+    if not rankable.any():
+        raise ValueError(
+            f"candidates has nothing to rank for any of {len(users)} users; a report needs a user "
+            "with a held-out item in column 0 and another beside it"
+        )
     users, candidates, present = users[rankable], candidates[rankable], present[rankable]
 
     scores = torch.full(candidates.shape, -torch.inf, dtype=torch.float64, device=users.device)
@@ -118,9 +125,15 @@ def full_catalogue(
 
     Raises:
         ValueError: sizes that do not fit, a pair both relevant and seen, NaN scores, k out of
-            range. Users with nothing relevant are left out and counted.
+            range, nobody with anything relevant. Users without are left out and counted.
     """
     n_users, n_items = relevant.n_users, relevant.n_items
+    if len(relevant) == 0:
+        raise ValueError(
+            f"relevant is empty: none of {n_users} users has anything to be found, and a report "
+            "needs one who has"
+        )
+    check_whole("batch_size", batch_size)
     if seen is not None:
         if (seen.n_users, seen.n_items) != (n_users, n_items):
             raise ValueError(
@@ -174,21 +187,44 @@ def _score_pairs(model: Callable, users: Tensor, items: Tensor, batch_size: int)
 def sampled_candidates(
     held_out: Tensor, known: Interactions, n: int = 99, *, seed: int = 0
 ) -> Tensor:
-    """Each user's held-out item and `n` others that nobody has seen the user with.
+    """Each user's held-out item and `n` different others that nobody has seen the user with.
 
     Draw them once and keep them: candidates drawn anew at every evaluation add noise that looks
     like progress.
 
     Args:
-        held_out: `[U]`, one item per user 0..U−1.
-        known: all pairs known at this point, the held-out ones included. An item held out for a
-            later test is not known yet and may be drawn.
+        held_out: `[U]`, one item per user 0..U−1; −1 for a user without one.
+        known: all pairs known at this point. An item held out for a later test is not known yet and
+            may be drawn. A user's own held-out item is not, whether it stands here or not.
         n: how many others.
         seed: of the draw.
 
     Returns:
-        `[U, 1 + n]`, the held-out item in column 0.
+        `[U, 1 + n]`, the held-out item in column 0; no item stands in a row twice. The row of a
+        user without a held-out item is all −1: there is nothing to rank.
+
+    Raises:
+        ValueError: a user who has fewer than `n` others left; the message says how many there are.
+            More users than `known` has, an item out of range.
     """
-    users = torch.arange(len(held_out), device=held_out.device)
+    if held_out.dim() != 1 or len(held_out) > known.n_users:
+        raise ValueError(
+            f"held_out has shape {tuple(held_out.shape)}; it must be [U], one item for each of the "
+            f"first U of {known.n_users} users"
+        )
+    check_whole("n", n)
+    users = (held_out != ABSENT).nonzero().squeeze(1)
+    items = held_out[users]
+    check_ids("held_out", items, known.n_items)
+    never = Interactions(
+        torch.cat([known.user.long(), users]),
+        torch.cat([known.item.long(), items.long()]),
+        known.n_users,
+        known.n_items,
+    )
     generator = torch.Generator(held_out.device).manual_seed(seed)
-    return torch.cat([held_out[:, None], UnseenItems(known).sample(users, n, generator)], dim=1)
+    candidates = held_out.new_full((len(held_out), 1 + n), ABSENT)
+    candidates[users, 0] = items
+    drawn = UnseenItems(never).sample_distinct(users, n, generator)
+    candidates[users, 1:] = drawn.to(candidates.dtype)
+    return candidates

@@ -57,19 +57,25 @@ def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
     """Mean over the real entries of a padded bag; an empty bag gives zeros, never NaN.
 
     Args:
-        vectors: `[B, L, D]`.
+        vectors: `[B, L, D]`. What stands where the mask is False is not looked at: NaN or an
+            infinity there changes neither the mean nor a gradient.
         mask: `[B, L]` bool, True where the entry is real.
 
     Returns:
         `[B, D]`. Appending padding does not change it.
+
+    Raises:
+        ValueError: other shapes, a mask that is not bool.
     """
-    if vectors.shape[:2] != mask.shape:
+    if vectors.dim() != 3 or vectors.shape[:2] != mask.shape or mask.dtype != torch.bool:
         raise ValueError(
-            f"mask has shape {tuple(mask.shape)}; it must be {tuple(vectors.shape[:2])}, "
-            "the first two of vectors"
+            f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}; it must be "
+            f"{tuple(vectors.shape[:2])}, the first two of vectors {tuple(vectors.shape)}, and bool"
         )
-    weight = mask.unsqueeze(-1).to(vectors.dtype)  # [B, L, 1]
-    return (vectors * weight).sum(1) / weight.sum(1).clamp(min=1)
+    # Chosen, not multiplied: zero times NaN is NaN, in the sum and in the gradient.
+    real = torch.where(mask.unsqueeze(-1), vectors, 0)  # [B, L, D]
+    count = mask.sum(1, keepdim=True).clamp(min=1)  # [B, 1]
+    return real.sum(1) / count.to(vectors.dtype)
 
 
 def look_up(table: Tensor, ids: Tensor) -> Tensor:

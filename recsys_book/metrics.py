@@ -298,6 +298,9 @@ def mispredicted_watch_time(scores: Tensor, seconds: Tensor, users: Tensor) -> f
     check_same_shape("scores", scores, "seconds", seconds)
     check_same_shape("scores", scores, "users", users)
     check_finite("scores", scores)
+    check_finite("seconds", seconds)
+    if scores.numel() == 0:
+        raise ValueError("scores is empty; a share of nothing is no number")
     # Scores as whole numbers, so that user and score make one key; equal scores stay equal.
     rank = torch.unique(scores, return_inverse=True)[1]
     span = int(rank.max()) + 1

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_ids, check_positive
+from recsys_book.checks import check_finite, check_ids, check_positive, check_whole
 from recsys_book.data.interactions import Interactions, PairsOfUsers
 
 
@@ -58,7 +58,7 @@ class UnseenItems:
             `[B, n]` int64, with replacement, each uniform over the user's unseen items.
         """
         check_ids("users", users, self.n_users)
-        check_positive("n", n)
+        check_whole("n", n)
         n_unseen = self.n_unseen[users]  # [B]
         if len(users) and int(n_unseen.min()) == 0:
             full = int(users[n_unseen.argmin()])
@@ -66,13 +66,77 @@ class UnseenItems:
                 f"users contains {full}, who has been seen with all {self.n_items} items; "
                 "there is no negative to draw"
             )
-        uniform = torch.rand(
-            len(users), n, generator=generator, dtype=torch.float64, device=users.device
-        )
-        rank = (uniform * n_unseen[:, None]).long()  # [B, n] which unseen item, from 0
-        query = users[:, None] * (self.n_items + 1) + rank
+        return self._unseen(users, _some_ranks(n_unseen[:, None].expand(-1, n), generator))
+
+    def sample_distinct(
+        self, users: Tensor, n: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw `n` *different* items for each of users `[B]`.
+
+        Drawn with replacement, and what has come up before drawn again until nothing has: those are
+        the first n different values of an endless row of even draws, so every set of n is as likely
+        as any other, and every order of it. It takes a few rounds where most of the items stay
+        undrawn; where a quarter of them or more is wanted, a user's items are put in a random
+        order, of which the first n are taken. Neither holds more than a few numbers a draw.
+
+        Returns:
+            `[B, n]` int64, without replacement, each set of n unseen items as likely as any other.
+
+        Raises:
+            ValueError: a user with fewer than n unseen items; the message says how many are left.
+        """
+        check_ids("users", users, self.n_users)
+        check_whole("n", n)
+        n_unseen = self.n_unseen[users]  # [B]
+        if len(users) and int(n_unseen.min()) < n:
+            short = n_unseen.argmin()
+            raise ValueError(
+                f"n is {n}; user {int(users[short])} has not been seen with {int(n_unseen[short])} "
+                f"of the {self.n_items} items, and no more than those can be drawn without a repeat"
+            )
+        rank = torch.empty(len(users), n, dtype=torch.int64, device=users.device)
+        crowded = n_unseen < 4 * n
+        if crowded.any():
+            rank[crowded] = _first_of_an_order(n_unseen[crowded], n, generator)
+        if not crowded.all():
+            rank[~crowded] = _drawn_until_distinct(n_unseen[~crowded], n, generator)
+        return self._unseen(users, rank)
+
+    def _unseen(self, users: Tensor, rank: Tensor) -> Tensor:
+        """`[B, n]`: the rank-th unseen item (from 0) of users `[B]`, for ranks `[B, n]`."""
+        query = users.long()[:, None] * (self.n_items + 1) + rank
         passed = torch.searchsorted(self.passed, query, right=True) - self.start[users][:, None]
         return rank + passed
+
+
+def _some_ranks(n_unseen: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Whole numbers, each even over 0..n_unseen − 1, in the shape of `n_unseen`."""
+    uniform = torch.rand(
+        n_unseen.shape, generator=generator, dtype=torch.float64, device=n_unseen.device
+    )
+    return (uniform * n_unseen).long()
+
+
+def _first_of_an_order(n_unseen: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    """`[B, n]`: the first n of 0..n_unseen − 1 in a random order, a row for each of `[B]`."""
+    size = (len(n_unseen), int(n_unseen.max()))  # fewer than 4 n columns
+    key = torch.rand(size, generator=generator, dtype=torch.float64, device=n_unseen.device)
+    real = torch.arange(size[1], device=n_unseen.device) < n_unseen[:, None]
+    return key.masked_fill(~real, 2.0).argsort(dim=1)[:, :n]
+
+
+def _drawn_until_distinct(n_unseen: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    """`[B, n]`: different numbers of 0..n_unseen − 1, a row for each of `[B]`."""
+    rank = _some_ranks(n_unseen[:, None].expand(-1, n), generator)
+    rows = torch.arange(len(rank), device=rank.device)  # that may hold something twice
+    while len(rows):
+        value, place = rank[rows].sort(dim=1, stable=True)
+        again = torch.zeros_like(value, dtype=torch.bool)
+        again[:, 1:] = value[:, 1:] == value[:, :-1]  # of equals, the first keeps its place
+        row, column = again.nonzero(as_tuple=True)
+        rank[rows[row], place[row, column]] = _some_ranks(n_unseen[rows[row]], generator)
+        rows = rows[again.any(dim=1)]
+    return rank
 
 
 def beside_negatives(
@@ -146,7 +210,7 @@ class Proposal:
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`[n]` int64 items, drawn one by one with replacement: `q` is then exactly what it says
         (items drawn without replacement come up with other chances)."""
-        check_positive("n", n)
+        check_whole("n", n)
         uniform = torch.rand(n, generator=generator, dtype=torch.float64, device=self._upper.device)
         return torch.searchsorted(self._upper, uniform, right=True)
 
@@ -218,7 +282,7 @@ class UniformSampler:
 
     Raises:
         ValueError: when called with a user who has seen the whole catalogue, with ids out of
-            range, or with n below 1. So do the others.
+            range, or with n below 1. So do the others. A batch of nobody gives `[0, n]`.
     """
 
     def __init__(self, seen: Interactions) -> None:
@@ -289,7 +353,7 @@ class PopularitySampler:
         """Draw `n` items for each of users `[B]`; items `[B]` are what they chose."""
         _check_batch(users, items, self.n_items)
         check_ids("users", users, self.n_users)
-        check_positive("n", n)
+        check_whole("n", n)
         left = self.left[users]  # [B]
         if len(users) and int(left.min()) == 0:
             raise ValueError(
@@ -338,7 +402,9 @@ class InBatchSampler:
         """Draw `n` of items `[B]` for each of users `[B]`."""
         _check_batch(users, items, self.n_items)
         check_ids("users", users, self.from_log.n_users)
-        check_positive("n", n)
+        check_whole("n", n)
+        if len(items) == 0:
+            return Negatives(items.new_empty(0, n), torch.empty(0, n, device=items.device))
         some = lambda size: items[
             torch.randint(len(items), size, generator=generator, device=items.device)
         ]
@@ -392,8 +458,9 @@ class HardSampler:
     ) -> None:
         if not 0 <= share <= 1:
             raise ValueError(f"share is {share}; it must lie between 0 and 1")
-        check_positive("every", every)
-        if not 1 <= pool <= seen.n_items:
+        check_whole("every", every)
+        check_whole("pool", pool)
+        if pool > seen.n_items:
             raise ValueError(f"pool is {pool}; it must lie between 1 and {seen.n_items} items")
         self.unseen, self.n_items, self.score = UnseenItems(seen), seen.n_items, score
         self.share, self.pool, self.every, self.batch_size = share, pool, every, batch_size

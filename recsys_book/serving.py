@@ -17,6 +17,7 @@ import os
 import pickle
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +27,14 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_ids, check_k, check_positive
+from recsys_book.checks import check_finite, check_ids, check_k, check_whole
 from recsys_book.data.interactions import ABSENT
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
 
 KINDS = ("exact", "flat", "ivf", "hnsw")
 FORMAT = 2  # of files; a file of another one is refused
+#: How good the default effort is to be: so much of the so many nearest is to be found.
+RECALL_WANTED, K_MEASURED = 0.95, 100
 
 
 # ---------------------------------------------------------------- an index
@@ -47,6 +50,9 @@ class Index:
         normalized: whether items were brought to length 1, so that length (popularity, often) does
             not count.
         made_of: digest of the vectors it was built from.
+        expected_recall: what `build_index` measured: the share found of the 100 nearest (of all,
+            where there are fewer), at the default effort; 1 for the kinds that look at every item,
+            None in a file written before it was measured.
     """
 
     def __init__(
@@ -58,9 +64,11 @@ class Index:
         normalized: bool,
         made_of: str,
         store: object,
+        expected_recall: float | None = None,
     ) -> None:
         self.kind, self.n_items, self.dim = kind, n_items, dim
         self.catalogue, self.normalized, self.made_of = catalogue, normalized, made_of
+        self.expected_recall = expected_recall
         self._store = store  # vectors [N, D] of "exact", an index of FAISS of the others
 
     def search(self, queries: Tensor, k: int, effort: int | None = None) -> tuple[Tensor, Tensor]:
@@ -70,12 +78,12 @@ class Index:
             queries: `[B, D]` user vectors.
             k: at most N.
             effort: how hard to look, for the approximate kinds: lists visited (nprobe) of "ivf",
-                length of the candidate list (efSearch, at least k) of "hnsw". None: 1 in 16 lists,
-                or 2 k.
+                length of the candidate list (efSearch, at least k) of "hnsw". None: what
+                `build_index` found to be enough, and 1 in 16 lists, or 2 k, at least.
 
         Returns:
             dot products `[B, k]`, falling, and ids `[B, k]`. Where an approximate index finds fewer
-            than k, −inf and −1 stand at the end.
+            than k, −inf and −1 stand at the end. No query gets an empty answer, `[0, k]`.
 
         Raises:
             ValueError: another dimension, NaN, k or effort out of range.
@@ -90,20 +98,24 @@ class Index:
         if effort is not None:
             if self.kind not in ("ivf", "hnsw"):
                 raise ValueError(f"effort is given; a {self.kind!r} index looks at every item")
-            if not isinstance(effort, int) or not 1 <= effort <= 2**31 - 1:
-                raise ValueError(f"effort is {effort!r}; it must be a whole number above 0")
+            check_whole("effort", effort)
+            effort = min(int(effort), 2**31 - 1)  # no index holds more
         queries = queries.detach().float().cpu().contiguous()
         check_finite("queries, in float32,", queries)
+        if len(queries) == 0:  # FAISS cannot look up the vectors of no ids
+            return torch.empty(0, k), torch.empty(0, k, dtype=torch.int64)
         if self.kind == "exact":
             found = (queries @ self._store.T).topk(k, dim=1)
             return found.values, found.indices
         faiss = _faiss()
         more = {}
+        # What was found to be enough when the index was built travels in FAISS's own fields.
         if self.kind == "ivf":
-            lists = effort or max(1, self._store.nlist // 16)
+            lists = effort or max(1, self._store.nlist // 16, self._store.nprobe)
             more["params"] = faiss.SearchParametersIVF(nprobe=min(lists, self._store.nlist))
         elif self.kind == "hnsw":
-            more["params"] = faiss.SearchParametersHNSW(efSearch=max(effort or 2 * k, k))
+            length = effort or max(2 * k, math.ceil(self._store.hnsw.efSearch * k / K_MEASURED))
+            more["params"] = faiss.SearchParametersHNSW(efSearch=max(length, k))
         if self._store.d > self.dim:
             return self._search_lifted(queries, k, more)
         scores, ids = self._store.search(queries.numpy(), k, **more)
@@ -111,8 +123,16 @@ class Index:
         return scores.masked_fill(ids == ABSENT, -torch.inf), ids
 
     def _search_lifted(self, queries: Tensor, k: int, more: dict) -> tuple[Tensor, Tensor]:
-        """By distance in the lifted space, see `_lifted`; told as dot products."""
-        flat = torch.nn.functional.pad(queries, (0, 1))  # [B, D + 1]
+        """By distance in the lifted space, see `_lifted`; told as dot products.
+
+        A query is brought to the items' length first. It changes no order of dot products, and a
+        short one would be as far from every item: lists would go by their own lengths, and float32
+        would round the differences away.
+        """
+        radius = float(torch.from_numpy(self._store.reconstruct(0)).norm())
+        length = queries.norm(dim=1, keepdim=True)
+        scaled = queries / torch.where(length > 0, length, 1) * radius
+        flat = torch.nn.functional.pad(scaled, (0, 1))  # [B, D + 1]
         ids = torch.from_numpy(self._store.search(flat.numpy(), k, **more)[1])
         found = self._store.reconstruct_batch(ids.clamp(min=0).flatten().numpy())
         found = torch.from_numpy(found).view(*ids.shape, -1)[..., :-1]  # [B, k, D]
@@ -131,6 +151,7 @@ class Index:
         return {
             "kind": self.kind, "n_items": self.n_items, "dim": self.dim, "payload": payload,
             "catalogue": self.catalogue, "normalized": self.normalized, "made_of": self.made_of,
+            "expected_recall": self.expected_recall,
         }  # fmt: skip
 
     @classmethod
@@ -153,10 +174,25 @@ def build_index(
     n_lists: int | None = None,
     links: int = 32,
     ef_construction: int = 80,
-    lift: bool = True,
+    lift: bool | None = None,
     seed: int = 0,
 ) -> Index:
     """An index over item vectors.
+
+    How much an approximate index finds depends on the vectors, and cannot be known without a look.
+    So its default effort is measured: items' own directions are asked for, and the effort is
+    doubled until .95 of their 100 nearest are found. What is found at last stands in
+    `expected_recall`; where no effort is enough, a warning says so.
+
+    For orientation, the share found of the 100 nearest of 5,000 items in 16 dimensions, at the
+    smallest effort (1 list in 16; a list of 200 candidates) and at the default one, as
+    `python -m recsys_book.serving` prints it (queries drawn apart from the items):
+
+                                   ivf, least  default  hnsw, least  default
+        lengths with a long tail         0.16     0.99         0.94     0.95
+        one direction shared             0.89     0.99         0.99     0.99
+        all directions alike             0.39     0.96         0.97     0.97
+
 
     Args:
         vectors: `[N, D]`; ids are their rows.
@@ -168,8 +204,11 @@ def build_index(
         n_lists: of "ivf"; by default 4 √N, and at most N / 40, as FAISS's k-means asks for.
         links: of "hnsw", neighbours a vector keeps (M), 2 at least.
         ef_construction: of "hnsw", candidates looked at when a vector is linked.
-        lift: of "hnsw", vectors are brought to one length by a coordinate more (`_lifted`). Trained
-            vectors want it; of directions drawn at random a graph without it finds more.
+        lift: of "ivf" and "hnsw", whether vectors are brought to one length by a coordinate more
+            (`_lifted`): lists and graphs are made by distance, and dot products of vectors of
+            unequal lengths are none. Trained vectors want it; of vectors whose directions are drawn
+            at random a graph without it finds more. None: with it, but for a graph that finds too
+            little so and more without.
         seed: of "ivf"'s k-means. (A graph depends on the order in which threads add to it.)
 
     Raises:
@@ -194,9 +233,62 @@ def build_index(
     store = vectors.float().contiguous()
     check_finite("vectors, in float32,", store)
     n, dim = store.shape
-    if kind != "exact":
-        store = _build_with_faiss(store, kind, n_lists, links, ef_construction, lift, seed)
-    return Index(kind, n, dim, str(catalogue), bool(normalize), made_of, store)
+    about = (kind, n, dim, str(catalogue), bool(normalize), made_of)
+    if kind == "exact":
+        return Index(*about, store, 1.0)
+    knobs = kind, n_lists, links, ef_construction
+    build = lambda lifted: Index(*about, _build_with_faiss(store, *knobs, lifted, seed))
+    if kind == "flat":
+        index = build(False)
+        index.expected_recall = 1.0
+        return index
+    index = build(lift is not False)
+    index.expected_recall = _measured_recall(index, store)
+    if kind == "hnsw" and lift is None and index.expected_recall < RECALL_WANTED:
+        plain = build(False)
+        plain.expected_recall = _measured_recall(plain, store)
+        index = plain if plain.expected_recall > index.expected_recall else index
+    _settle_effort(index, store)
+    if index.expected_recall < RECALL_WANTED:
+        warnings.warn(
+            f"this {kind!r} index finds {index.expected_recall:.2f} of the items nearest to its "
+            "own, at the most effort that was tried; kind='exact' finds all",
+            stacklevel=2,
+        )
+    return index
+
+
+def _settle_effort(index: Index, vectors: Tensor) -> None:
+    """Double the default effort until enough is found, or everything looked at, or 16 times it."""
+    store = index._store
+    if index.kind == "ivf":
+        store.nprobe = max(1, store.nlist // 16)
+    else:
+        store.hnsw.efSearch = 2 * K_MEASURED
+    for _ in range(4):
+        if index.expected_recall >= RECALL_WANTED:
+            return
+        if index.kind == "ivf":
+            store.nprobe = min(2 * store.nprobe, store.nlist)
+        else:
+            store.hnsw.efSearch *= 2
+        index.expected_recall = _measured_recall(index, vectors)
+
+
+def _measured_recall(index: Index, vectors: Tensor) -> float:
+    """Share found, at the default effort, of the items nearest to the directions of some 64 items.
+
+    Items as far as the last of the nearest count as well: which of equals is found is all one.
+    """
+    some = vectors[:: max(1, len(vectors) // 64)]
+    some = torch.nn.functional.normalize(some.double()).float()
+    k = min(K_MEASURED, len(vectors))
+    found = index.search(some, k)[0]
+    shares = []
+    for asked, got in zip(some.split(16), found.split(16), strict=True):  # [16, N] at once
+        last = (asked @ vectors.T).topk(k, dim=1).values[:, -1:]
+        shares.append((got >= last - 1e-5 * last.abs()).double().mean(1))
+    return float(torch.cat(shares).mean())
 
 
 def _digest(vectors: Tensor) -> str:
@@ -215,18 +307,22 @@ def _build_with_faiss(vectors, kind, n_lists, links, ef_construction, lift, seed
             n_lists = max(1, min(round(4 * math.sqrt(n)), n // 40))
         if not isinstance(n_lists, int) or not 1 <= n_lists <= n:
             raise ValueError(f"n_lists is {n_lists}; it must lie between 1 and the {n} items")
-        index = faiss.index_factory(dim, f"IVF{n_lists},Flat", metric)
+        if lift:
+            vectors, metric = _lifted(vectors), faiss.METRIC_L2
+        index = faiss.index_factory(vectors.shape[1], f"IVF{n_lists},Flat", metric)
         index.cp.seed, index.cp.min_points_per_centroid = seed, 1
         index.train(vectors.numpy())
     else:
         if not isinstance(links, int) or links < 2:  # FAISS divides by the logarithm of it
             raise ValueError(f"links is {links!r}; it must be a whole number, 2 at least")
-        check_positive("ef_construction", ef_construction)
+        check_whole("ef_construction", ef_construction)
         if lift:
             vectors, metric = _lifted(vectors), faiss.METRIC_L2
         index = faiss.IndexHNSWFlat(vectors.shape[1], links, metric)
         index.hnsw.efConstruction = ef_construction
     index.add(vectors.numpy())
+    if kind == "ivf":
+        index.make_direct_map()  # from an id back to its vector
     return index
 
 
@@ -235,11 +331,19 @@ def _lifted(vectors: Tensor) -> Tensor:
 
     A graph of the largest dot products can be a bad map: where vectors share a direction, as
     trained ones do, the long ones are everybody's neighbours, and a walk gets stuck among them.
-    With equal lengths the largest dot product is the smallest distance. Bachrach et al.: Speeding
-    up the Xbox recommender system using a Euclidean transformation for inner-product spaces. RecSys
-    2014, https://doi.org/10.1145/2645710.2645741.
+    Lists by dot product are worse still: the longest centres draw nearly everything. With equal
+    lengths the largest dot product is the smallest distance. Bachrach et al.: Speeding up the Xbox
+    recommender system using a Euclidean transformation for inner-product spaces. RecSys 2014,
+    https://doi.org/10.1145/2645710.2645741; Neyshabur, Srebro: On Symmetric and Asymmetric LSHs for
+    Inner Product Search. ICML 2015, arXiv:1410.5518.
     """
     squares = vectors.double().square().sum(1)
+    if float(squares.max()) > 1e36:
+        longest = int(squares.argmax())
+        raise ValueError(
+            f"vectors has length {float(squares[longest].sqrt()):.3g} in row {longest}; it must be "
+            "at most 1e18, as float32 holds no larger squares"
+        )
     missing = (squares.max() - squares).clamp(min=0).sqrt()
     return torch.cat([vectors, missing[:, None].float()], dim=1).contiguous()
 
@@ -359,7 +463,8 @@ class Funnel:
         history = history.to(at)
         check_ids("history", history, n_items)
         watched = history.unique()
-        check_positive("n", n)
+        check_whole("n", n)
+        check_whole("n_candidates", n_candidates)
         if n > min(n_candidates, n_items - len(watched)):
             raise ValueError(
                 f"n is {n}; there are {n_candidates} candidates at most and "
@@ -484,3 +589,35 @@ def _faiss() -> ModuleType:
 
     faiss.omp_set_num_threads(1 if mac else torch.get_num_threads())
     return faiss
+
+
+# ---------------------------------------------------------------- what effort gives
+
+
+def _print_efforts(n: int = 5_000, dim: int = 16, k: int = K_MEASURED) -> None:
+    """The table in `build_index`: recall of 100 queries on planted vectors."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator)
+    tail = torch.nn.functional.normalize(draw(n, dim)) * draw(n, 1).exp()
+    shared = torch.eye(dim)[0]
+    worlds = {
+        "lengths with a long tail": (tail, draw(100, dim)),
+        "one direction shared": (
+            0.6 * draw(n, dim) + 3 * draw(n, 1) * shared,
+            0.7 * draw(100, dim) + 1.5 * shared,
+        ),
+        "all directions alike": (draw(n, dim), draw(100, dim)),
+    }
+    print(f"{'':26}{'ivf, least':>12}{'default':>9}{'hnsw, least':>13}{'default':>9}")
+    for name, (items, queries) in worlds.items():
+        exact = build_index(items).search(queries, k)[1]
+        row = []
+        for kind in ("ivf", "hnsw"):
+            index = build_index(items, kind)
+            least = max(1, index._store.nlist // 16) if kind == "ivf" else 2 * k
+            row += [recall(index.search(queries, k, e)[1], exact) for e in (least, None)]
+        print(f"{name:26}{row[0]:12.2f}{row[1]:9.2f}{row[2]:13.2f}{row[3]:9.2f}")
+
+
+if __name__ == "__main__":
+    _print_efforts()

@@ -122,8 +122,10 @@ class Wide(nn.Module):
         # One look-up for all: its backward pass is what takes the time in training.
         weights = self._look_up(torch.cat(rows, dim=1))  # [B, F + all pairs]
         fields, *crosses = weights.split([r.shape[1] for r in rows], dim=1)
+        # Chosen, not multiplied: zero times a weight that has left all bounds is NaN.
         crosses = [
-            w.squeeze(1) if m is None else w * m for w, m in zip(crosses, masks, strict=True)
+            w.squeeze(1) if m is None else torch.where(m, w, 0)
+            for w, m in zip(crosses, masks, strict=True)
         ]
         return fields, crosses
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from recsys_book.embeddings import nearest
 from recsys_book.plots import PALETTE
+from recsys_book.widgets.carried import check_between, check_carried, check_title
 from recsys_book.widgets.frames import joined
 from recsys_book.widgets.stand_alone import stand_alone
 
@@ -114,16 +115,14 @@ class EmbeddingExplorer(anywidget.AnyWidget):
                 categories, an unknown measure.
         """
         n, moments, measures = len(titles), len(snapshots), list(measures)
-        if not title.strip():
-            raise ValueError("title is empty; say what the widget shows")
+        check_title(title)
         _check_sizes(snapshots, maps, titles, epochs, details, captions, alts, k)
         if not colourings:
             raise ValueError("colourings is empty; points need something to be coloured by")
         unknown = [name for name in measures if name not in MEASURES]
         if unknown or not measures:
             raise ValueError(f"measures is {list(measures)}; each must be of {', '.join(MEASURES)}")
-        if not -moments <= start < moments:
-            raise ValueError(f"start is {start}; it must be one of {moments} moments")
+        check_between("start", start, -moments, moments - 1)
         found = [_neighbours(snapshots, name, k, among) for name in measures]
         colours = [_colours(name, values, n) for name, values in colourings.items()]
         captions = list(captions)
@@ -162,9 +161,15 @@ class EmbeddingExplorer(anywidget.AnyWidget):
             "measure": (0, len(self.measures)),
         }
         low, end = ends[name]
-        if not low <= value < end:
-            raise ValueError(f"{name} is {value}; it must be {low} to {end - 1}")
-        return value
+        return check_between(name, value, low, max(end - 1, 0))
+
+    @traitlets.validate("measures", "colourings", "axis")
+    def _check_carried(self, proposal: dict) -> list | dict:
+        return check_carried(proposal["trait"].name, proposal["value"])
+
+    @traitlets.validate("interval")
+    def _check_interval(self, proposal: dict) -> int:
+        return check_between("interval", proposal["value"], 1)
 
     @property
     def payload(self) -> int:
@@ -202,8 +207,8 @@ def _check_sizes(snapshots, maps, titles, epochs, details, captions, alts, k) ->
 def _square(flat: np.ndarray) -> bytes:
     """A map as uint16 `[n, 2]`, centred in the square 0..65535, both axes on one scale."""
     flat = np.asarray(flat, dtype=float)
-    middle = (flat.max(0) + flat.min(0)) / 2
-    half = float((flat.max(0) - flat.min(0)).max()) / 2 or 1.0
+    middle = flat.max(0) / 2 + flat.min(0) / 2  # halved first: a sum could leave all bounds
+    half = float((flat.max(0) / 2 - flat.min(0) / 2).max()) or 1.0
     return np.round(((flat - middle) / half + 1) / 2 * 65_535).astype("<u2").tobytes()
 
 

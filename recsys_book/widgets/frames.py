@@ -20,6 +20,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from recsys_book.plots import SIGNED, to_png
+from recsys_book.widgets.carried import check_between, check_carried, check_place, check_title
 
 HERE = Path(__file__).parent
 
@@ -34,6 +35,9 @@ class Frames(anywidget.AnyWidget):
 
     Make one with `Frames.from_arrays` or `Frames.from_images`. An axis whose labels are numbers
     becomes a slider, one whose labels are words a select.
+
+    Attributes:
+        index: where each control stands, from 0; may be set, and read after a reader's move.
     """
 
     _esm = joined("shared.js", "frames.js")
@@ -93,7 +97,7 @@ class Frames(anywidget.AnyWidget):
 
         Raises:
             ValueError: numbers of frames, alts or panels that do not fit, values that are not
-                finite or outside vmin..vmax.
+                finite or outside vmin..vmax, marks or ends that JSON cannot carry, no title.
         """
         values = np.asarray(values, dtype=float)
         shape = tuple(len(labels) for labels in axes.values())
@@ -106,8 +110,13 @@ class Frames(anywidget.AnyWidget):
             raise ValueError(f"panels has {len(panels)} titles for {values.shape[-3]} panels")
         if not np.isfinite(values).all():
             raise ValueError("values contains NaN or an infinity; every cell must be a number")
-        if not vmin < vmax:
-            raise ValueError(f"vmin is {vmin} and vmax {vmax}; vmin must be below vmax")
+        if not vmin < vmax or not math.isfinite(vmax - vmin):
+            raise ValueError(
+                f"vmin is {vmin} and vmax {vmax}; vmin must be below vmax, both finite"
+            )
+        points = [dict(point) for point in points]
+        check_carried("points", points)
+        check_carried("extent", None if extent is None else list(extent))
         if values.min() < vmin or values.max() > vmax:
             raise ValueError(
                 f"values run from {values.min():.4g} to {values.max():.4g}, "
@@ -121,7 +130,7 @@ class Frames(anywidget.AnyWidget):
             "panels": list(panels),
             "height": values.shape[-2],
             "width": values.shape[-1],
-            "points": [dict(p) for p in points],
+            "points": points,
             "extent": list(extent) if extent else None,
             "x_label": x_label,
             "y_label": y_label,
@@ -165,11 +174,7 @@ class Frames(anywidget.AnyWidget):
                 raise ValueError(f"{len(given)} {name} for {math.prod(sizes)} places on {sizes}")
         if not all(a.strip() for a in alts):
             raise ValueError("alts contains an empty text; every frame must be told in words")
-        start = list(start) if start is not None else [0] * len(sizes)
-        if len(start) != len(sizes) or not all(
-            0 <= i < n for i, n in zip(start, sizes, strict=True)
-        ):
-            raise ValueError(f"start is {start}; it must be a place on {sizes}")
+        start = check_place("start", [0] * len(sizes) if start is None else start, sizes)
         return cls(
             data=b"".join(frames),
             offsets=list(itertools.accumulate((len(f) for f in frames), initial=0)),
@@ -177,10 +182,22 @@ class Frames(anywidget.AnyWidget):
             alts=list(alts),
             captions=list(captions),
             picture=picture,
-            title=title,
+            title=check_title(title),
             index=start,
             **more,
         )
+
+    @traitlets.validate("index")
+    def _check_index(self, proposal: dict) -> list[int]:
+        return check_place("index", proposal["value"], [len(axis["labels"]) for axis in self.axes])
+
+    @traitlets.validate("axes", "picture")
+    def _check_carried(self, proposal: dict) -> list | dict:
+        return check_carried(proposal["trait"].name, proposal["value"])
+
+    @traitlets.validate("interval")
+    def _check_interval(self, proposal: dict) -> int:
+        return check_between("interval", proposal["value"], 1)
 
     @property
     def payload(self) -> int:

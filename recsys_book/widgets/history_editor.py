@@ -18,6 +18,14 @@ import traitlets
 from torch import nn
 
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
+from recsys_book.widgets.carried import (
+    Refused,
+    check_between,
+    check_carried,
+    check_ids_of,
+    check_place,
+    check_title,
+)
 from recsys_book.widgets.explorer import COLOURS, MAX_CATEGORIES, _square
 from recsys_book.widgets.frames import joined
 from recsys_book.widgets.stand_alone import stand_alone
@@ -132,28 +140,35 @@ class HistoryEditor(anywidget.AnyWidget):
             continuous=[float(value) for value in continuous],
             n_candidates=n_candidates,
             shown=shown,
-            title=title,
+            title=check_title(title),
             noun=noun,
             unit=unit,
             context=[0] * len(contexts),
-            history=[int(i) for i in history],
+            history=check_ids_of("history", history, n),
         )
 
     @traitlets.validate("history")
     def _check_history(self, proposal: dict) -> list[int]:
-        bad = [i for i in proposal["value"] if not 0 <= i < len(self.titles)]
-        if bad:
-            raise ValueError(f"history contains {bad[0]}; ids run from 0 to {len(self.titles) - 1}")
-        return proposal["value"]
+        return check_ids_of("history", proposal["value"], len(self.titles))
 
     @traitlets.validate("context")
     def _check_context(self, proposal: dict) -> list[int]:
-        sizes, values = [len(field["labels"]) for field in self.contexts], proposal["value"]
-        if len(values) != len(sizes) or not all(
-            0 <= v < n for v, n in zip(values, sizes, strict=True)
-        ):
-            raise ValueError(f"context is {values}; it must be a place on {sizes}")
-        return values
+        sizes = [len(field["labels"]) for field in self.contexts]
+        return check_place("context", proposal["value"], sizes)
+
+    @traitlets.validate("arrays", "contexts")
+    def _check_carried(self, proposal: dict) -> list:
+        return check_carried(proposal["trait"].name, proposal["value"])
+
+    @traitlets.validate("continuous")
+    def _check_continuous(self, proposal: dict) -> list[float]:
+        if not all(0 <= value <= 1 for value in proposal["value"]):  # NaN is not
+            raise Refused(f"continuous is {proposal['value']}; each must lie between 0 and 1")
+        return proposal["value"]
+
+    @traitlets.validate("n_candidates", "shown")
+    def _check_length(self, proposal: dict) -> int:
+        return check_between(proposal["trait"].name, proposal["value"], 1, len(self.titles))
 
     def to_html(self) -> str:
         """The widget as a piece of HTML that needs nothing else, see `stand_alone`."""

@@ -9,6 +9,8 @@ import uuid
 
 import anywidget
 
+from recsys_book.widgets.carried import check_carried
+
 
 def stand_alone(widget: anywidget.AnyWidget, kind: type) -> str:
     """HTML that shows one of the book's widgets by itself.
@@ -21,13 +23,14 @@ def stand_alone(widget: anywidget.AnyWidget, kind: type) -> str:
     """
     state = {name: getattr(widget, name) for name in kind.class_own_traits(sync=True)}
     raw = {k: base64.b64encode(v).decode() for k, v in state.items() if isinstance(v, bytes)}
-    rest = {k: v for k, v in state.items() if not isinstance(v, bytes)}
+    rest = {k: check_carried(k, v) for k, v in state.items() if not isinstance(v, bytes)}
     export = "export default { render };"
     code = str(widget._esm).strip()
     if not code.endswith(export):
         raise ValueError(f"the widget's module must end in {export!r}")
     place = f"widget-{uuid.uuid4().hex[:12]}"  # several may stand on one page
-    safe = lambda value: json.dumps(value).replace("<", "\\u003c")  # no </script> in a title
+    # No </script> in a title, and no NaN anywhere.
+    safe = lambda value: json.dumps(value, allow_nan=False).replace("<", "\\u003c")
     return (
         f"<style>{widget._css}</style><div id='{place}'></div>"
         f"<noscript>{html.escape(widget.title)}: this needs JavaScript.</noscript>"

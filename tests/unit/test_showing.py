@@ -181,7 +181,7 @@ def test_records_are_whole_and_name_where_they_come_from(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_BOOK_RESULTS", str(tmp_path))
     Run("r", "do it", [0, 1]).write({"x": 1.5})
     assert read_record("r")["figures"] == {"x": 1.5}
-    with pytest.raises(ValueError, match=r"name is 'q'; .* holds r"):
+    with pytest.raises(ValueError, match="name is 'q'; the records are"):
         read_record("q")
     (tmp_path / "r.json").write_text("{}")
     with pytest.raises(ValueError, match="lacks command"):

@@ -42,18 +42,23 @@ WAY_STYLES = {  # name of a way → colour, marker, words
 def tribes_frames(steps: Sequence[int] = (0, 1, 2, 3, 5, 8, 12, 20, 30)) -> Frames:
     """The widget: vectors of length 2 of three tribes and their films, with and without negatives.
 
-    There are no biases: what has to be said, the vectors must say.
+    But for the last way there are no biases: what has to be said, the vectors must say.
 
     Args:
         steps: epochs of which pictures are taken.
     """
     log, tribe = lab.tribes()
-    ways = {"clicks alone": 0, "1 negative a click": 1, "4 negatives a click": 4}
+    ways = {
+        "clicks alone": (0, False),
+        "1 negative per click": (1, False),
+        "4 negatives per click": (4, False),
+        "4 negatives and biases": (4, True),
+    }
     figures, alts, captions = [], [], []
-    for way, n_negatives in ways.items():
+    for way, (n_negatives, biases) in ways.items():
         told = lab.train_and_watch(
             log, dim=2, lr=0.05, weight_decay=1e-3, epochs=max(steps), n_negatives=n_negatives,
-            batch_size=64, biases=False,
+            batch_size=64, biases=biases,
         )  # fmt: skip
         reach = 1.1 * max(float(v.abs().max()) for v in told.items + told.users)
         for step in steps:

@@ -11,8 +11,7 @@ Two logs, one way of training (`train_implicit`):
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -26,6 +25,7 @@ from torch.nn.functional import normalize
 from recsys_book import maps
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
+from recsys_book.data.simulate import simulate
 from recsys_book.data.splits import at_random
 from recsys_book.data.world import World
 from recsys_book.embeddings import HashedEmbedding, category_mean, from_content, nearest
@@ -190,6 +190,44 @@ def purities(vectors: Tensor, labels: Tensor, counts: Tensor, seed: int = 0) -> 
         "as popular": maps.matched_purity(neighbours, labels, counts, seed=seed),
         "random": maps.random_purity(labels),
     }
+
+
+#: What makes a person of the simulated service prefer one genre to another. Without these nobody
+#: does, but the service goes on filling a third of each list from the genre it guesses.
+PREFERENCES = ("taste", "combination", "habit", "mood")
+
+
+def clicked_before(world: World, day: int = 24) -> Interactions:
+    """Pairs of user and film clicked before a day, each once."""
+    return world.log[world.log.day < day].clicks().without_repeats()
+
+
+def purity_without(
+    effects: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    size: Mapping[str, int] | None = None,
+    **options,
+) -> list[dict[str, float]]:
+    """Train matrix factorization in worlds without some effects, and see what its vectors know.
+
+    Args:
+        effects: which are switched off; all else, the service's lists included, works as before.
+        seeds: of the worlds, and of each training.
+        size: for `simulate`; the default size where None.
+        options: for `train_and_watch`.
+
+    Returns:
+        `purities` by genre after the last epoch, one a seed.
+    """
+    rows = []
+    for seed in seeds:
+        world = simulate(**(size or {}), seed=seed, without=effects)
+        log = clicked_before(world)
+        vectors = train_and_watch(log, **options, seed=seed).items[-1]
+        genre = torch.from_numpy(world.film.genre)
+        rows.append(purities(vectors, genre, log.item_counts(), seed))
+    return rows
 
 
 def length_and_popularity(vectors: Tensor, counts: Tensor) -> dict[str, float]:
@@ -517,42 +555,28 @@ def plots(world: World) -> list[str]:
 # ---------------------------------------------------------------- one-hots
 
 
-def one_hot_costs(n_ids: int, dim: int = 32, batch: int = 16, repeats: int = 5) -> dict:
-    """Time and memory of a look-up, and of the same thing as one-hots times the table.
+def one_hot_costs(n_ids: int, dim: int = 32, batch: int = 16) -> dict:
+    """What a look-up takes, and the same thing as one-hots times the table. Counted, not timed.
 
     Args:
-        n_ids: rows of the table.
+        n_ids: N, rows of the table.
         dim: D.
         batch: B ids looked up.
-        repeats: the fastest is taken.
 
     Returns:
-        "one-hot seconds", "look-up seconds", "one-hot bytes" and "look-up bytes" (of what is fed
-        to the table: `[B, N]` float32 against `[B]` int64), "equal": whether outputs agree.
+        "one-hot bytes" and "look-up bytes" (of what is fed to the table: `[B, N]` float32 against
+        `[B]` int64), "one-hot multiplications" (B · N · D) and "look-up multiplications" (none),
+        "equal": whether outputs agree.
     """
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(n_ids, dim, generator=generator)
     ids = torch.randint(n_ids, (batch,), generator=generator)
-
-    def by_one_hot() -> tuple[Tensor, Tensor]:
-        one_hot = torch.zeros(batch, n_ids)
-        one_hot[torch.arange(batch), ids] = 1
-        return one_hot @ table, one_hot
-
-    def fastest(action: Callable) -> tuple[float, object]:
-        seconds = []
-        for _ in range(repeats):
-            began = time.perf_counter()
-            result = action()
-            seconds.append(time.perf_counter() - began)
-        return min(seconds), result
-
-    slow, (product, one_hot) = fastest(by_one_hot)
-    quick, rows = fastest(lambda: table[ids])
+    one_hot = torch.zeros(batch, n_ids)
+    one_hot[torch.arange(batch), ids] = 1
     return {
-        "one-hot seconds": slow,
-        "look-up seconds": quick,
         "one-hot bytes": one_hot.element_size() * one_hot.nelement(),
         "look-up bytes": ids.element_size() * ids.nelement(),
-        "equal": bool(torch.equal(product, rows)),
+        "one-hot multiplications": batch * n_ids * dim,
+        "look-up multiplications": 0,
+        "equal": bool(torch.equal(one_hot @ table, table[ids])),
     }

@@ -35,8 +35,10 @@ def test_one_click_by_hand_is_autograds():
 
 
 def test_a_look_up_equals_one_hot_times_table():
-    cost = lab.one_hot_costs(500, dim=8, batch=4, repeats=1)
+    cost = lab.one_hot_costs(500, dim=8, batch=4)
     assert cost["equal"]
+    assert cost["one-hot multiplications"] == 4 * 500 * 8
+    assert cost["look-up multiplications"] == 0
     assert cost["one-hot bytes"] == 4 * 500 * 4 and cost["look-up bytes"] == 4 * 8
 
 
@@ -55,6 +57,8 @@ def test_clicks_alone_collapse_and_negatives_prevent_it():
     pushed = lab.train_and_watch(log, **how, n_negatives=1, biases=False)
     assert lab.mean_cosine(alone.items[-1]) > 0.6
     assert abs(lab.mean_cosine(pushed.items[-1])) < 0.15
+    with_biases = lab.train_and_watch(log, **how, n_negatives=4)
+    assert abs(lab.mean_cosine(with_biases.items[-1])) < 0.3
     assert lab.purities(pushed.items[-1], tribe, log.item_counts())["neighbours"] > 0.7
     assert len(alone.items) == len(alone.users) == 21
     assert not torch.equal(alone.items[0], alone.items[1])
@@ -65,6 +69,17 @@ def test_training_keeps_the_last_epoch_and_is_repeatable(log):
     b = lab.train_and_watch(log, dim=4, **SETTING)
     assert all(torch.equal(x, y) for x, y in zip(a.items, b.items, strict=True))
     assert torch.equal(a.items[-1], a.model.item_vectors.weight)
+
+
+def test_purity_without_effects_is_that_of_a_world_without_them(world, log):
+    assert torch.equal(lab.clicked_before(world).keys(), log.keys())
+    size = {"n_users": 120, "n_films": 60}
+    [told] = lab.purity_without((), (0,), size=size, dim=4, **SETTING)
+    run = lab.train_and_watch(log, dim=4, **SETTING, seed=0)
+    genre = torch.from_numpy(world.film.genre)
+    assert told == lab.purities(run.items[-1], genre, log.item_counts(), 0)
+    [other] = lab.purity_without(lab.PREFERENCES, (0,), size=size, dim=4, **SETTING)
+    assert other != told and other["random"] == told["random"]
 
 
 def test_rank_of_popularity_gives_equals_the_same_place():
@@ -151,7 +166,7 @@ def test_lies_are_lies():
 def test_widgets_of_the_chapter_are_made(world, log):
     run = lab.train_and_watch(log, dim=4, **SETTING)
     frames = figures.tribes_frames(steps=(0, 2))
-    assert len(frames.alts) == 6 and frames.payload < 120_000
+    assert len(frames.alts) == 8 and frames.payload < 120_000
     explorer = figures.world_explorer(world, log, run.items, perplexity=10)
     assert isinstance(explorer, EmbeddingExplorer)
     assert [c["name"] for c in explorer.colourings] == ["genre", "clicks"]

@@ -60,6 +60,40 @@ def ladder_figure(runs: Runs) -> Picture:
     )
 
 
+#: Rows of the price table, from the bottom of the ladder to its end.
+PRICED = ("Popularity", "EASE", "MF", "FM", "DNN", "Oracle")
+
+
+def price_table(runs: Runs, recorded: Runs, n_films: int) -> pd.DataFrame:
+    """What each rung reaches and what it costs, as text.
+
+    Args:
+        runs: whose AUC, log-loss and NDCG are shown, mean over worlds.
+        recorded: whose seconds are shown, median over worlds: a time taken while a page is made
+            tells about that machine's other work.
+        n_films: N; EASE learns a weight for each ordered pair of different films.
+
+    Returns:
+        one row a rung of PRICED; empty where a rung has no such figure.
+    """
+
+    def values(some: Runs, rung: str, measure: str) -> list[float]:
+        return [run[rung][measure] for run in some if measure in run[rung]]
+
+    rows = {}
+    for rung in PRICED:
+        row = {}
+        for name, measure in {"AUC": "auc", "log-loss": "log_loss", "NDCG@10": "ndcg"}.items():
+            found = values(runs, rung, measure)
+            row[name] = f"{np.mean(found):.3f}" if found else ""
+        numbers = [n_films * (n_films - 1)] if rung == "EASE" else values(runs, rung, "parameters")
+        row["numbers learned"] = f"{round(np.mean(numbers)):,}" if numbers else ""
+        seconds = values(recorded, rung, "seconds")
+        row["seconds, recorded"] = f"{np.median(seconds):.2f}" if seconds else ""
+        rows[NAMES.get(rung, rung)] = row
+    return pd.DataFrame(rows).T
+
+
 def effects_frames(record: dict) -> Frames:
     """The widget: switch one planted effect off, in one of three worlds, and see which rung falls.
 
@@ -179,6 +213,26 @@ def films_figure(record: dict) -> Picture:
         ax.set(title=title, xlim=(0, None))
     axes[0].set_yticks(range(len(result)), [NAMES.get(r, r) for r in result])
     return show(figure, alt="On ml-latest-small, full catalogue: " + ", ".join(told))
+
+
+def luck_of_people(record: dict, a: str, b: str) -> str:
+    """How far other people would move a difference in HR@10 on MovieLens small, as a sentence.
+
+    A hit is a yes or a no for each person, so the shares alone give the standard error of their
+    difference if the models' hits were independent. Models often find the same people's films, and
+    then it is smaller.
+
+    Args:
+        record: of `python -m recsys_book.reproduce ladder_films`.
+        a, b: rungs; the mean over starts of each.
+    """
+    films = record["figures"]["films"]
+    shares = [np.mean([run["hit_rate"] for run in films["rungs"][rung]["runs"]]) for rung in (a, b)]
+    error = np.sqrt(sum(share * (1 - share) for share in shares) / films["users"])
+    return (
+        f"HR@10: {a} {shares[0]:.3f}, {b} {shares[1]:.3f}, difference {shares[0] - shares[1]:.3f}; "
+        f"another {films['users']} people may move it by ±{1.96 * error:.3f}"
+    )
 
 
 def film_map_frames(vectors: Sequence[Tensor], maps: Sequence[np.ndarray], world: World) -> Frames:

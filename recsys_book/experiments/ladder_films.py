@@ -1,8 +1,9 @@
 """Chapter 00 on real films: the same rungs on ml-latest-small, the last film of each user left out.
 
 Every rating counts as "watched", whatever it says. Everything is chosen on each user's last film
-but one; models are then refitted with it, and the last film is looked for once, in the full
-catalogue without what the user has watched.
+but one; models are then refitted with it, and the last film is looked for in the full catalogue
+without what the user has watched. Leaving the last film out trains on what other users watch later:
+`recsys_book.data.splits.by_time` does not.
 """
 
 from __future__ import annotations

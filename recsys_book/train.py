@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import math
+import numbers
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from recsys_book.checks import NotFinite, check_positive
+from recsys_book.checks import NotFinite, check_positive, check_whole
 
 Batch = tuple[Tensor, ...]
 
@@ -100,8 +102,9 @@ def fit(
         batches: `batches(epoch, generator)` yields the batches of one epoch, tuples of tensors.
         loss: `loss(model, batch)` is a scalar tensor.
         optimizers: one, or several that all step on the same loss.
-        validate: a figure to maximize, measured after every epoch in eval mode without gradients.
-            None keeps the last weights: there is nothing to choose by.
+        validate: a figure to maximize, measured after every epoch in eval mode without gradients:
+            one finite number, as a number or as a tensor or array of one. None keeps the last
+            weights: there is nothing to choose by.
         max_epochs: stop after this many at the latest.
         patience: stop after this many epochs without a better score; None never stops early.
         seed: decides every random draw in here.
@@ -116,14 +119,17 @@ def fit(
         the History; the model carries the weights of `history.best_epoch`.
 
     Raises:
-        NotFinite: a ValueError: a loss, a weight or a score that is no finite number; most likely
-            the learning rate was too high.
-        ValueError: a checkpoint of another run, an argument out of range.
+        NotFinite: a ValueError: a loss, a weight or a score that is no finite number, in whichever
+            epoch; most likely the learning rate was too high. No epoch can be chosen by a score of
+            NaN or −inf, and none after one of +inf.
+        ValueError: a loss or score that is not one number, a checkpoint of another run, an argument
+            out of range.
     """
     if isinstance(optimizers, torch.optim.Optimizer):
         optimizers = [optimizers]
-    if max_epochs < 1 or (patience is not None and patience < 1):
-        raise ValueError(f"max_epochs is {max_epochs} and patience {patience}; both must be >= 1")
+    check_whole("max_epochs", max_epochs)
+    if patience is not None:
+        check_whole("patience", patience)
     if clip_norm is not None:
         check_positive("clip_norm", clip_norm)
     device = next(model.parameters()).device
@@ -151,6 +157,7 @@ def fit(
                     optimizer.zero_grad()
                 with torch.autocast(device.type, half, enabled=amp):
                     value = loss(model, batch)
+                _check_loss(value, epoch)
                 scaler.scale(value).backward()
                 if clip_norm is not None:
                     for optimizer in optimizers:
@@ -214,6 +221,15 @@ def _seeded(seed: int, epoch: int, device: torch.device):
         yield torch.Generator(device).manual_seed(number)
 
 
+def _check_loss(value: object, epoch: int) -> None:
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+        raise ValueError(
+            f"loss returned a {type(value).__name__}{shape} in epoch {epoch}; it must be a tensor "
+            "of one number"
+        )
+
+
 def _mean_loss(losses: list[Tensor], epoch: int) -> float:
     if not losses:
         raise ValueError(f"batches yielded nothing in epoch {epoch}; it must yield a batch")
@@ -236,10 +252,28 @@ def _score(model: nn.Module, validate: Callable | None, epoch: int) -> list[floa
     if validate is None:
         return []
     model.eval()
-    score = float(validate(model))
-    if math.isnan(score):
-        raise NotFinite(f"validate returned NaN after epoch {epoch}; it must be a number")
+    score = _one_number("validate returned", validate(model), f"after epoch {epoch}")
+    if not math.isfinite(score):
+        told = "NaN" if math.isnan(score) else score
+        raise NotFinite(
+            f"validate returned {told} after epoch {epoch}; it must be a finite number, to choose "
+            "an epoch by"
+        )
     return [score]
+
+
+def _one_number(what: str, value: object, when: str) -> float:
+    """A number, or a tensor or array of one, as a float; a text or a truth value is none."""
+    item = value
+    if isinstance(value, (Tensor, np.ndarray)) and math.prod(value.shape) == 1:
+        item = value.item()
+    if isinstance(item, (bool, np.bool_)) or not isinstance(item, numbers.Real):
+        shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+        raise ValueError(f"{what} a {type(value).__name__}{shape} {when}; it must be one number")
+    try:
+        return float(item)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if item > 0 else -math.inf
 
 
 def _save(path: Path, model, stateful, seed, history: History, best_weights) -> None:
@@ -277,4 +311,9 @@ def _resume(path: Path, model, stateful, seed) -> tuple[History, dict]:
             target.load_state_dict(saved)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ValueError(f"checkpoint {path} is of another model or optimizer: {error}") from error
+    if history.score and history.best_epoch < 0:
+        raise ValueError(
+            f"checkpoint {path} holds no best epoch: none of its scores {history.score[:3]} could "
+            "be chosen; delete it to start anew"
+        )
     return history, state["best"]

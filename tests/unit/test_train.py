@@ -6,10 +6,12 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from recsys_book.checks import NotFinite
 from recsys_book.train import History, fit
 
 
@@ -172,6 +174,65 @@ def test_bad_training_stops_with_one_clear_error():
         train(make_model(), max_epochs=0)
     with pytest.raises(ValueError, match="clip_norm is 0"):
         train(make_model(), clip_norm=0)
+
+
+@pytest.mark.parametrize(
+    "bad", [float("nan"), float("inf"), -float("inf"), 10**400], ids=["nan", "inf", "-inf", "huge"]
+)
+@pytest.mark.parametrize("epochs", [(0,), (2,), (0, 1, 2, 3, 4, 5)])
+def test_a_score_that_cannot_choose_an_epoch_is_one_clear_error(bad, epochs):
+    model, seen = make_model(), []
+
+    def validate(model):
+        seen.append(len(seen))
+        return bad if seen[-1] in epochs else 0.5
+
+    with pytest.raises(NotFinite, match=rf"validate returned .* after epoch {epochs[0]}; it must"):
+        train(model, validate=validate)
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "0.5", b"1", True, [0.5], (0.5, 1), {}, 1j, torch.zeros(2), torch.zeros(0)]
+)
+def test_what_validate_returns_must_be_one_number(odd):
+    with pytest.raises(
+        ValueError, match=r"validate returned a \w+.* after epoch 0; it must be one"
+    ):
+        train(make_model(), validate=lambda model: odd)
+
+
+@pytest.mark.parametrize(
+    "score", [3, torch.tensor(0.5), torch.tensor([0.5]), np.float32(0.5), np.array(0.5), -1e300]
+)
+def test_any_kind_of_number_is_a_score(score):
+    history = train(make_model(), validate=lambda model: score, max_epochs=2)
+    assert history.best_epoch == 0 and history.best_score == float(score)
+
+
+@pytest.mark.parametrize("odd", [1.0, None, torch.zeros(3)])
+def test_a_loss_must_be_one_number(odd):
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"loss returned a .* in epoch 0; it must be a tensor"):
+        fit(model, noisy_batches, lambda m, b: odd, optimizer, validate=None, max_epochs=1,
+            patience=None)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["max_epochs", "patience"])
+@pytest.mark.parametrize("odd", [0, -1, float("nan"), 2.5, True, "3"])
+def test_numbers_of_epochs_are_whole(option, odd):
+    with pytest.raises(ValueError, match=f"{option} is"):
+        train(make_model(), **{option: odd})
+
+
+def test_a_checkpoint_without_a_best_epoch_is_refused(tmp_path):
+    """As a run left it whose every score was −inf, when such scores were let through."""
+    train(make_model(), validate=lambda model: 0.5, checkpoint=tmp_path / "run.pt")
+    state = torch.load(tmp_path / "run.pt", weights_only=True)
+    state["history"] |= {"best_epoch": -1, "score": [-float("inf")] * 6}
+    torch.save(state, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="holds no best epoch"):
+        train(make_model(), validate=lambda model: 0.5, checkpoint=tmp_path / "run.pt")
 
 
 def spiked_batches(epoch, generator):

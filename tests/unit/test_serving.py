@@ -1,6 +1,7 @@
 """Indexes and the two stages: what they find, keep and refuse."""
 
 import math
+import warnings
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,88 @@ def test_a_saved_index_answers_as_before(kind, tmp_path):
     for a, b in zip(index.search(QUERIES, 5), loaded.search(QUERIES, 5), strict=True):
         assert torch.equal(a, b)
     assert [p.name for p in tmp_path.iterdir()] == ["index"]
+
+
+def long_tailed(n=3_000, dim=16, spread=1.5):
+    """Directions all alike, lengths lognormal: the longest is a hundred times the usual one."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator)
+    items = torch.nn.functional.normalize(draw(n, dim)) * (spread * draw(n, 1)).exp()
+    return items, draw(60, dim)
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e5])
+def test_the_default_effort_is_enough_where_lengths_have_a_long_tail(kind, scale):
+    items, queries = long_tailed()
+    truth = build_index(items).search(queries, 100)
+    index = build_index(items * scale, kind)
+    scores, ids = index.search(queries / scale, 100)
+    assert recall(ids, truth[1]) > 0.8  # measured: .95 and more
+    assert abs(index.expected_recall - recall(ids, truth[1])) < 0.15  # and it says so itself
+    kept = (
+        (queries[:, None] * items[ids.clamp(min=0)]).sum(-1).masked_fill(ids == ABSENT, -math.inf)
+    )
+    torch.testing.assert_close(scores, kept, rtol=1e-4, atol=1e-4)
+
+
+def test_lists_of_lifted_vectors_find_more_where_films_share_a_direction():
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator)
+    shared = torch.eye(16)[0]
+    items = 0.6 * draw(3_000, 16) + 3 * draw(3_000, 1) * shared
+    asked = 0.7 * draw(60, 16) + 1.5 * shared
+    truth = build_index(items).search(asked, 100)[1]
+    found = {}
+    for lift in (True, False):
+        index = build_index(items, "ivf", lift=lift)
+        found[lift] = recall(index.search(asked, 100, effort=5)[1], truth)  # of 75 lists
+    assert found[True] > found[False] + 0.2
+    assert recall(build_index(items, "ivf").search(asked, 100)[1], truth) > 0.85
+
+
+def test_equal_items_are_found_whichever_of_them():
+    for kind in ("ivf", "hnsw"):
+        assert build_index(torch.ones(200, 4), kind).expected_recall == 1
+    assert build_index(VECTORS).expected_recall == build_index(VECTORS, "flat").expected_recall == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_query_and_a_query_of_zeros(kind):
+    index = build_index(VECTORS, kind)
+    scores, ids = index.search(QUERIES[:0], 7)
+    assert scores.shape == ids.shape == (0, 7)
+    assert (scores.dtype, ids.dtype) == (torch.float32, torch.int64)
+    scores, ids = index.search(torch.zeros(2, D), 7)
+    assert bool(torch.isfinite(scores[ids != ABSENT]).all())
+    with pytest.raises(ValueError, match="queries has shape"):
+        index.search(torch.empty(0), 7)
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+@pytest.mark.parametrize("lift", [True, False])
+def test_an_index_of_an_older_version_still_answers(kind, lift, tmp_path):
+    """Before the default effort was measured: FAISS's own fields stood at what it sets."""
+    index = build_index(VECTORS, kind, lift=lift)
+    if kind == "ivf":
+        index._store.nprobe = 1
+    else:
+        index._store.hnsw.efSearch = 16
+    content = index._content()
+    del content["expected_recall"]
+    serving._save(tmp_path / "index", "index", content)
+    loaded = load_index(tmp_path / "index")
+    assert loaded.expected_recall is None
+    least = max(1, index._store.nlist // 16) if kind == "ivf" else 14
+    assert torch.equal(loaded.search(QUERIES, 7)[1], index.search(QUERIES, 7, effort=least)[1])
+
+
+def test_lengths_that_float32_cannot_square_are_refused():
+    long = VECTORS.clone()
+    long[3] = 1e19
+    for kind in ("ivf", "hnsw"):
+        with pytest.raises(ValueError, match=r"vectors has length 2.83e\+19 in row 3"):
+            build_index(long, kind)
 
 
 @pytest.mark.parametrize("kind", ["exact", "hnsw"])
@@ -135,6 +218,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         (lambda: build_index(VECTORS).search(QUERIES, N + 1), "k is 601"),
         (lambda: build_index(VECTORS).search(QUERIES, 3, effort=9), "effort is given"),
         (lambda: build_index(VECTORS, "hnsw").search(QUERIES, 3, effort=0), "effort is 0"),
+        (lambda: build_index(VECTORS, "ivf").search(QUERIES, 3, effort=True), "effort is True"),
+        (lambda: build_index(VECTORS, "hnsw", ef_construction=0.5), "ef_construction is 0.5"),
     ],
 )
 def test_bad_input_is_named(call, words):
@@ -187,7 +272,8 @@ def test_an_index_that_finds_too_few_looks_harder(funnel, kind):
 
 def test_a_graph_in_pieces_is_said_to_reach_too_few(funnel):
     vectors = funnel.generator.item_vectors()
-    index = build_index(vectors, "hnsw", catalogue="v1", links=2, ef_construction=1)
+    with pytest.warns(UserWarning, match=r"index finds 0\.\d\d of the items nearest to its own"):
+        index = build_index(vectors, "hnsw", catalogue="v1", links=2, ef_construction=1)
     torn = Funnel(funnel.generator, funnel.ranker, index, "v1")
     with pytest.raises(ValueError, match=r"the index reaches \d+ of the 300 items not watched"):
         torn.recommend(torch.arange(300), 300, n_candidates=300, features=features)
@@ -268,7 +354,10 @@ def test_a_lifted_graph_finds_what_a_plain_one_does_not_where_films_differ_in_po
         asked = 0.7 * draw(100, 16) + popularity / 2 * shared
         truth = build_index(items).search(asked, 50)[1]
         for lift in (True, False):
-            scores, ids = build_index(items, "hnsw", lift=lift).search(asked, 50)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that the plain one finds little is what is shown
+                index = build_index(items, "hnsw", lift=lift)
+            scores, ids = index.search(asked, 50)
             found[popularity, lift] = recall(ids, truth)
             assert torch.allclose(scores, (asked[:, None] * items[ids]).sum(-1), atol=1e-3)
             assert bool((scores[:, :-1] >= scores[:, 1:]).all())

@@ -144,3 +144,26 @@ def test_numbers_are_shown_as_exactly_as_two_bytes_carry_them():
     assert (ramp["low"], ramp["high"]) == ("lowest (3.4)", "highest (3.49)")
     tied = np.frombuffer(explorer(colourings={"p": [0] + [1] * (N - 1)}).colours, np.uint8)
     assert tied[0] == 0 and (tied[1:] == 255).all()
+
+
+def test_a_map_as_wide_as_numbers_go_keeps_its_shape():
+    far = 1.7e308 * np.linspace(-1, 1, N)
+    xy = np.frombuffer(explorer(maps=[np.stack([far, far], 1)] * E).coordinates, "<u2")
+    assert (np.diff(xy.reshape(E, N, 2)[0].astype(int), axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nothing_that_json_has_not_travels_with_the_explorer(bad):
+    widget = explorer()
+    for name, value in (
+        ("measures", [{"name": "m", "low": bad, "high": 1.0}]),
+        ("colourings", [{"low": bad}]),
+        ("axis", {"labels": [bad]}),
+    ):
+        with pytest.raises(ValueError, match=f"{name}.* is {bad}; it must be a finite number"):
+            setattr(widget, name, value)
+    state = re.search(r"const state = (\{.*\});", widget.to_html())[1]
+    assert "NaN" not in state and "Infinity" not in state
+    for odd in (0, -5):
+        with pytest.raises(ValueError, match="interval is"):
+            widget.interval = odd

@@ -79,11 +79,35 @@ def test_a_kernel_may_set_the_history_but_not_to_what_is_not_there():
         ({"details": ["x"]}, "details are 1"),
         ({"n_candidates": 13}, "n_candidates 13, of 12 items"),
         ({"history": [40]}, "history contains 40"),
+        ({"history": [2.7]}, r"history contains 2\.7"),
+        ({"history": [True]}, "history contains True"),
+        ({"title": ""}, "title is empty"),
     ],
 )
 def test_bad_input_is_named(change, words):
     with pytest.raises(ValueError, match=words):
         made(**change)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("history", [-1]),
+        ("history", [0, N]),
+        ("context", [9]),
+        ("continuous", [float("nan")]),
+        ("continuous", [2.0]),
+        ("contexts", [{"name": "x", "labels": [float("inf")]}]),
+        ("n_candidates", N + 1),
+        ("shown", 0),
+    ],
+)
+def test_what_is_set_later_is_held_to_the_same_rules(name, bad):
+    widget = made()
+    before = getattr(widget, name)
+    with pytest.raises(ValueError, match=name):
+        setattr(widget, name, bad)
+    assert getattr(widget, name) == before
 
 
 def test_weights_too_large_for_sixteen_bits_are_refused():

@@ -1,14 +1,17 @@
 """Claims, figures, diagrams, the Frames widget, records."""
 
 import json
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from anywidget import AnyWidget
 from scipy import stats
+from traitlets import TraitError
 
-from recsys_book import diagrams
+from recsys_book import diagrams, widgets
 from recsys_book.claims import MIME, claim, paired_interval, t_interval
 from recsys_book.experiments import xor as experiments
 from recsys_book.experiments.xor_figures import boundary_frames
@@ -115,6 +118,67 @@ def test_frames_hold_every_frame_in_order():
 def test_frames_refuse_what_does_not_fit(more, message):
     with pytest.raises(ValueError, match=message):
         frames(**more)
+
+
+@pytest.mark.parametrize(
+    "place", [[9, 0], [0, 3], [-1, 0], [0], [0, 0, 0], [], [0.5, 0], ["a", 0], [True, 0], None, 1]
+)
+def test_frames_stand_only_where_there_is_a_frame(place):
+    widget = frames(start=[1, 2])
+    with pytest.raises((ValueError, TraitError), match="index"):
+        widget.index = place
+    assert widget.index == [1, 2]
+    with pytest.raises((ValueError, TypeError), match="start|iterable|len"):
+        frames(start=1 if place is None else place)
+
+
+def test_a_bad_place_beside_a_good_one_changes_neither():
+    """As a page's message, which sets several things at once."""
+    widget = frames()
+    with pytest.raises(ValueError, match=r"index is \[9, 0\]; it must be a place on \[2, 3\]"):
+        with widget.hold_trait_notifications():
+            widget.interval, widget.index = 200, [9, 0]
+    assert (widget.index, widget.interval) == ([0, 0], 350)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"points": [{"x": math.nan, "y": 0}]}, r"points\[0\]\['x'\] is nan"),
+        ({"points": [{"x": 0, "y": -math.inf}]}, r"points\[0\]\['y'\] is -inf"),
+        ({"extent": (0, math.inf, 0, 1)}, r"extent\[1\] is inf"),
+        ({"vmax": math.inf}, "vmax inf"),
+        ({"vmin": -math.inf}, "vmin is -inf"),
+        ({"vmin": -1.7e308, "vmax": 1.7e308}, "both finite"),
+        ({"values": np.full((2, 3, 1, 2, 2), np.inf)}, "infinity"),
+        ({"title": " "}, "title is empty"),
+    ],
+)
+def test_frames_carry_nothing_that_json_has_not(more, message):
+    with pytest.raises(ValueError, match=message):
+        frames(**more)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, {1: 2}, {"x": [0, math.nan]}, np.float32(1)])
+def test_nothing_unreadable_can_be_set_on_a_widget(bad):
+    widget = frames()
+    for name, value in (("picture", {"deep": [bad]}), ("axes", [{"name": bad}])):
+        with pytest.raises((ValueError, TraitError), match=name):
+            setattr(widget, name, value)
+    assert widget.picture["kind"] == "array"
+
+
+@pytest.mark.parametrize("name", [name for name in widgets.__all__ if name != "Switches"])
+def test_no_widget_takes_a_number_that_json_has_not(name):
+    """Whatever trait of whatever widget could hold one."""
+    kind = getattr(widgets, name)
+    empty = kind.__new__(kind)
+    AnyWidget.__init__(empty)
+    for trait_name in kind.class_own_traits(sync=True):
+        for bad in (math.nan, math.inf):
+            for value in (bad, [bad], [{"x": bad}], {"x": bad}):
+                with pytest.raises((ValueError, TraitError)):
+                    setattr(empty, trait_name, value)
 
 
 def test_frames_of_images():

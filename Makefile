@@ -30,9 +30,9 @@ unit: $(STAMP)
 plain: $(STAMP)  ## unit tests with the processor's capabilities cut down
 	$(PLAIN) $(PYTEST) tests/unit
 
-notebooks: $(STAMP)  # the limits only end what hangs
+notebooks: $(STAMP)  ## chapters and solved exercises under nbval; the limits only end what hangs
 	TQDM_DISABLE=1 $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 \
-		--dist loadfile --timeout 7200 chapters
+		--dist loadfile --timeout 7200 chapters book/exercises/source
 
 classroom: $(STAMP)  ## the exercises, handed out and graded by nbgrader
 	$(PYTEST) tests/classroom --dist loadgroup

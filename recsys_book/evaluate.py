@@ -223,8 +223,8 @@ def sampled_candidates(
         known.n_items,
     )
     generator = torch.Generator(held_out.device).manual_seed(seed)
+    drawn = UnseenItems(never).sample_distinct(users, n, generator)
     candidates = held_out.new_full((len(held_out), 1 + n), ABSENT)
     candidates[users, 0] = items
-    drawn = UnseenItems(never).sample_distinct(users, n, generator)
     candidates[users, 1:] = drawn.to(candidates.dtype)
     return candidates

@@ -207,8 +207,9 @@ def build_index(
         lift: of "ivf" and "hnsw", whether vectors are brought to one length by a coordinate more
             (`_lifted`): lists and graphs are made by distance, and dot products of vectors of
             unequal lengths are none. Trained vectors want it; of vectors whose directions are drawn
-            at random a graph without it finds more. None: with it, but for a graph that finds too
-            little so and more without.
+            at random a graph without it finds more, and a length so far above the others that
+            float32 rounds them away spoils it. None: with it, but where that finds too little, and
+            more without.
         seed: of "ivf"'s k-means. (A graph depends on the order in which threads add to it.)
 
     Raises:
@@ -244,11 +245,16 @@ def build_index(
         return index
     index = build(lift is not False)
     index.expected_recall = _measured_recall(index, store)
-    if kind == "hnsw" and lift is None and index.expected_recall < RECALL_WANTED:
+    if kind == "ivf":  # enough effort finds all, if it is not rounded away
+        _settle_effort(index, store)
+    if lift is None and index.expected_recall < RECALL_WANTED:
         plain = build(False)
         plain.expected_recall = _measured_recall(plain, store)
+        if kind == "ivf":
+            _settle_effort(plain, store)
         index = plain if plain.expected_recall > index.expected_recall else index
-    _settle_effort(index, store)
+    if kind == "hnsw":
+        _settle_effort(index, store)
     if index.expected_recall < RECALL_WANTED:
         warnings.warn(
             f"this {kind!r} index finds {index.expected_recall:.2f} of the items nearest to its "

@@ -238,6 +238,8 @@ def test_too_few_others_are_told_with_their_number_and_whose():
     assert rows_are_distinct(sampled_candidates(torch.tensor([0, 0]), known, n=9))
     with pytest.raises(ValueError, match="n is 99; user 1 has not been seen with 9 of the 100"):
         sampled_candidates(torch.tensor([0, 0]), known)
+    with pytest.raises(ValueError, match="user 1 has not been seen with 9 of the 100"):
+        sampled_candidates(torch.tensor([0, 0]), known, n=10**15)
     for bad in (0, -1, 2.5, True, None):
         with pytest.raises(ValueError, match="n is"):
             sampled_candidates(torch.tensor([0, 0]), known, n=bad)

@@ -107,6 +107,13 @@ def test_lists_of_lifted_vectors_find_more_where_films_share_a_direction():
     assert recall(build_index(items, "ivf").search(asked, 100)[1], truth) > 0.85
 
 
+def test_a_giant_among_the_items_does_not_hide_the_others():
+    vectors = VECTORS.abs()
+    vectors[0] = 1e12  # beside it float32 rounds the other lengths away
+    truth = build_index(vectors).search(QUERIES.abs(), 20)[1]
+    assert recall(build_index(vectors, "ivf").search(QUERIES.abs(), 20)[1], truth) > 0.8
+
+
 def test_equal_items_are_found_whichever_of_them():
     for kind in ("ivf", "hnsw"):
         assert build_index(torch.ones(200, 4), kind).expected_recall == 1

@@ -20,7 +20,7 @@ import pandas as pd
 
 from recsys_book import plots
 from recsys_book.data import Interactions
-from recsys_book.data.frames import read_csv
+from recsys_book.data.text_tables import read_cells
 from recsys_book.experiments.embedding_figures import items_explorer
 from recsys_book.experiments.own_log import Trial, try_log
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_report(options)
         log = Interactions.from_csv(
             options.log, user=options.user, item=options.item, time=options.time,
-            rating=options.rating, sep=sep, encoding=options.encoding,
+            rating=options.rating, sep=sep, encoding=options.encoding, quotes=options.quotes,
         )  # fmt: skip
         if options.min_rating is not None:
             if log.rating is None:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say=lambda text: print(text, file=sys.stderr),
         )  # fmt: skip
     except (ValueError, OSError) as error:
-        print(f"try_your_own: {error}", file=sys.stderr)
+        print("try_your_own:", " ".join(str(error).splitlines()), file=sys.stderr)
         return 2
     partial = Path(f"{options.report}.partial")
     print("Map …", file=sys.stderr)
@@ -79,13 +79,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Your own log through the book's baselines, on this machine.",
     )
     add = parser.add_argument
-    add("log", help="a CSV file with a header line (.gz is fine)")
+    add("log", help="a CSV file with a header line (.gz, .zip and the like are fine)")
     add("--user", required=True, help="column with user ids")
     add("--item", required=True, help="column with item ids")
     add("--time", help="column with times: numbers that rise, or dates")
     add("--rating", help="column with ratings; only needed for --min-rating")
     add("--min-rating", type=float, help="count only ratings from here up as chosen")
     add("--sep", default=",", help="what separates columns (default ','; 'tab' for tabs)")
+    add("--no-quotes", dest="quotes", action="store_false", help="quotes are letters like others")
     add("--encoding", default="utf-8", help="of the text (default utf-8)")
     add("--titles", help="a CSV file with item ids and titles")
     add("--titles-item", help="its column with item ids (default: as --item)")
@@ -114,9 +115,13 @@ def _titles(options: argparse.Namespace, sep: str, known: list) -> tuple[dict, d
     columns = {"--titles-item": item, "--titles-title": title}
     if options.titles_group is not None:
         columns["--titles-group"] = options.titles_group
-    # As text, or pandas would make 7 of "007" and nothing of a film called "NA".
-    frame = read_csv(options.titles, columns, sep=sep, encoding=options.encoding, as_text=True)
-    ids = [_like(known, text) for text in frame[item]]
+    frame, _ = read_cells(
+        options.titles, columns, sep=sep, encoding=options.encoding, quotes=options.quotes,
+        as_text=True,
+    )  # fmt: skip
+    # Ids are compared as texts: 007 is the title of no item 7.
+    by_text = {str(id): id for id in known}
+    ids = [by_text.get(text.strip(), text.strip()) for text in frame[item]]
     names = {name: frame[column].str.split().str.join(" ") for name, column in columns.items()}
     titles = _by_id(ids, names["--titles-title"], title)
     if not set(ids) & set(known):
@@ -131,14 +136,6 @@ def _titles(options: argparse.Namespace, sep: str, known: list) -> tuple[dict, d
     if options.titles_group is None:
         return titles, None
     return titles, _by_id(ids, names["--titles-group"], options.titles_group)
-
-
-def _like(known: list, text: str) -> object:
-    """An id as the log has it: a number where the log's ids are numbers."""
-    try:
-        return type(known[0])(text)
-    except ValueError:
-        return text
 
 
 def _by_id(ids: list, texts: Iterable[str], column: str) -> dict:

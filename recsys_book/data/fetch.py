@@ -9,13 +9,18 @@ import hashlib
 import os
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 import requests
+
+from recsys_book.data.text_tables import DAMAGED
+
+#: RuntimeError, NotImplementedError among them: a member with a password, or packed in a way that
+#: is not known here, as damage may have it.
+_ZIP_DAMAGED = (*DAMAGED, RuntimeError)
 
 #: The variable that names the reader's own folder of data sets.
 MIRROR_VARIABLE = "RECSYS_BOOK_DATA"
@@ -159,7 +164,7 @@ def read_member(archive: Path, member: str) -> bytes:
             return opened.read(member)
     except KeyError:
         raise ValueError(f"{archive} holds no {member!r}") from None
-    except zipfile.BadZipFile as error:
+    except _ZIP_DAMAGED as error:
         raise ValueError(f"{archive} is truncated or altered: {error}") from error
 
 
@@ -172,7 +177,7 @@ def read_member_called(archive: Path, name: str, sha256: str) -> bytes:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [m for m in opened.namelist() if m.rsplit("/", 1)[-1] == name]
-    except zipfile.BadZipFile as error:
+    except _ZIP_DAMAGED as error:
         raise ValueError(f"{archive} is truncated or altered: {error}") from error
     for member in members:
         content = read_member(archive, member)
@@ -193,7 +198,7 @@ def read_tar_member(archive: Path, member: str) -> bytes:
             return stream.read()
     except KeyError:
         raise ValueError(f"{archive} holds no {member!r}") from None
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (*DAMAGED, OSError) as error:
         raise ValueError(f"{archive} is truncated or altered: {error}") from error
 
 

@@ -1,12 +1,10 @@
-"""Reading tables: every column checked, every complaint with the column and the first bad row."""
+"""Columns of tables: every one checked, every complaint with the column and the first bad row."""
 
 from __future__ import annotations
 
-import csv
-import re
-import warnings
+import numbers
+import unicodedata
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -14,165 +12,160 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from recsys_book.data.text_tables import A_FRAME, Origin, shown, whole_numbers
 
-def read_csv(
-    path: str | PathLike,
-    columns: Mapping[str, str | None],
-    *,
-    sep: str,
-    encoding: str,
-    as_text: bool = False,
-) -> pd.DataFrame:
-    """The named columns of a file with one header line.
-
-    Args:
-        path: the file.
-        columns: argument → name of its column; None for those not asked for.
-        sep: separator.
-        encoding: of the text.
-        as_text: read every value as it stands there, "007" and "NA" too; nothing is missing then,
-            only "".
-
-    Raises:
-        ValueError: another encoding or separator, a missing column, an empty or ragged file.
-    """
-    wanted = list(dict.fromkeys(name for name in columns.values() if name is not None))
-    # "-sig" also swallows the mark that spreadsheets write at the start of UTF-8 files.
-    codec = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
-    # pandas takes a separator of several characters for a regular expression.
-    how = {"sep": sep} if len(sep) == 1 else {"sep": re.escape(sep), "engine": "python"}
-    try:
-        header = pd.read_csv(path, encoding=codec, nrows=0, **how)
-        check_columns(header, columns, path, sep, allow_empty=True)
-        # All columns are read: with some left out pandas would not see that a row has one too many.
-        if as_text:
-            how |= {"dtype": str, "keep_default_na": False}
-        return pd.read_csv(path, encoding=codec, **how)[wanted]
-    except UnicodeError as error:
-        raise ValueError(
-            f"{path} is not text in {encoding} ({error}); name its encoding, such as "
-            "encoding='latin-1' or 'utf-16'"
-        ) from error
-    except LookupError as error:
-        raise ValueError(f"encoding is {encoding!r}; Python knows no such encoding") from error
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path} is empty; it must hold a header line and rows") from error
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{path} cannot be read as a table: {error}".strip()) from error
+#: Beyond it a float stands for several whole numbers.
+_EXACT = 2**53
 
 
 def check_columns(
     df: pd.DataFrame,
     columns: Mapping[str, str | None],
-    path: str | PathLike = "df",
-    sep: str | None = None,
+    name: str = "df",
     allow_empty: bool = False,
 ) -> None:
     """Raise unless every named column is there once, and (unless allowed) at least one row."""
     if not isinstance(df, pd.DataFrame):
-        raise ValueError(f"df is a {type(df).__name__}; it must be a pandas DataFrame")
-    for argument, name in columns.items():
-        if name is None:
+        raise ValueError(f"{name} is a {type(df).__name__}; it must be a pandas DataFrame")
+    if df.columns.nlevels > 1:
+        raise ValueError(f"{name} names its columns on {df.columns.nlevels} levels; it must be one")
+    for argument, column in columns.items():
+        if column is None:
             continue
-        if name in df.columns:
-            if list(df.columns).count(name) > 1:
-                raise ValueError(f"{argument} names column {name!r}, which {path} has twice")
-            continue
-        there = ", ".join(repr(str(c)) for c in df.columns[:12])
-        hint = _other_separator(df, sep, [c for c in columns.values() if c is not None])
-        raise ValueError(f"{argument} names column {name!r}; {path} has the columns {there}{hint}")
+        times = list(df.columns).count(column)
+        if times > 1:
+            raise ValueError(f"{argument} names column {column!r}, which {name} has twice")
+        if times == 0:
+            there = ", ".join(shown(str(c)) for c in df.columns[:12])
+            raise ValueError(f"{argument} names column {column!r}; {name} has the columns {there}")
     if len(df) == 0 and not allow_empty:
-        raise ValueError(f"{path} holds no rows; there must be at least one interaction")
+        raise ValueError(f"{name} holds no rows; there must be at least one interaction")
 
 
-def _other_separator(df: pd.DataFrame, sep: str | None, wanted: Sequence[str]) -> str:
-    if sep is None or len(df.columns) > 1:
-        return ""
-    line = str(df.columns[0])
-    for other in (",", ";", "\t", "|", "::"):
-        parts = line.split(other) if len(other) > 1 else next(csv.reader([line], delimiter=other))
-        if other != sep and set(wanted) <= set(parts):
-            return f"; its separator seems to be {other!r}, not {sep!r}: say sep={other!r}"
-    return ""
+def factorize(
+    column: pd.Series, argument: str, name: str, origin: Origin = A_FRAME
+) -> tuple[Tensor, pd.Index]:
+    """Ids `[M]` in the order of first appearance, and the names behind them.
 
-
-def factorize(column: pd.Series, argument: str, name: str) -> tuple[Tensor, pd.Index]:
-    """Ids `[M]` in the order of first appearance, and the names behind them."""
-    codes, names = pd.factorize(column)
-    missing = codes < 0
-    if "" in names:  # an empty text is no id either
-        missing |= (column == "").to_numpy(dtype=bool, na_value=False)
+    Names are all texts or all numbers, and no two of them may look the same. Those from a file lose
+    the white space around them, and are whole numbers where each of them is one.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    _check_kinds(column, argument, name, origin)
+    try:
+        codes, names = pd.factorize(column)
+    except TypeError as error:
+        raise ValueError(
+            f"{argument} column {name!r} holds what cannot be an id ({error}); "
+            "ids are numbers or texts"
+        ) from error
+    names = pd.Index(names)
+    blank = [i for i, id in enumerate(names) if isinstance(id, str) and not id.strip()]
+    missing = np.isin(codes, [-1, *blank])
     if missing.any():
         raise ValueError(
-            f"{argument} column {name!r} has no id in row {_first(missing)} "
-            f"({int(missing.sum()):,} such rows); drop them, or give them an id"
+            f"{argument} column {name!r} has no id in {origin.rows(missing)}; "
+            "drop them, or give them an id"
         )
+    _check_floats(names, codes, argument, name, origin)
+    _check_look(names, codes, argument, name, origin)
     if len(names) == 1:
         raise ValueError(
-            f"{argument} column {name!r} holds {_shown(column)} in every row from row 1 on; "
+            f"{argument} column {name!r} holds {shown(column.iloc[0])} in every row from row 1 on; "
             f"with a single {argument} there is nothing to tell apart"
         )
-    return torch.from_numpy(codes.astype(np.int64)), pd.Index(names)
+    if origin.lines is not None and not pd.api.types.is_integer_dtype(names.dtype):
+        texts = [text.strip() for text in names]
+        whole = whole_numbers(texts)
+        names = pd.Index(texts if whole is None else whole)
+    return torch.from_numpy(codes.astype(np.int64)), names
 
 
-def to_numbers(column: pd.Series, argument: str, name: str) -> Tensor:
-    """`[M]` float64."""
-    values = pd.to_numeric(column, errors="coerce")
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        raise ValueError(
-            f"{argument} column {name!r} holds {_shown(column, _first(bad))} in row "
-            f"{_first(bad)} ({int(bad.sum()):,} such rows); it must hold numbers"
-        )
-    return torch.from_numpy(numbers.copy())
+def _check_kinds(column: pd.Series, argument: str, name: str, origin: Origin) -> None:
+    """Texts and numbers side by side: 7 and "7" would be two, and where the numbers were texts
+    before, "007" has become 7 among them."""
+    if column.dtype != object:
+        return
+    types = column.map(type)[~column.isna()]
+    kind_of = {t: _kind(t) for t in types.unique()}
+    if len(set(kind_of.values())) < 2:
+        return
+    kinds = types.map(kind_of).reset_index(drop=True)
+    rows = np.flatnonzero(~column.isna().to_numpy(dtype=bool))
+    a, b = rows[0], rows[int(np.argmax((kinds != kinds.iloc[0]).to_numpy()))]
+    raise ValueError(
+        f"{argument} column {name!r} holds {shown(column.iloc[a])} in {origin.row(int(a))}, a "
+        f"{_kind(type(column.iloc[a]))}, and {shown(column.iloc[b])} in {origin.row(int(b))}, a "
+        f"{_kind(type(column.iloc[b]))}: the same id could stand there twice; make all of them "
+        f"texts where the table is read, such as by dtype={{{name!r}: str}}"
+    )
 
 
-def to_seconds(column: pd.Series, name: str) -> Tensor:
-    """`[M]` int64: numbers as they are, dates as seconds since 1970 (UTC where no zone is said)."""
-    numbers = pd.to_numeric(column, errors="coerce") if _not_a_date(column) else None
-    if numbers is not None and (numbers.notna().any() or column.isna().all()):
-        seconds = to_numbers(column, "time", name)
-        bad = (seconds.abs() > 2**62).numpy()
-        if bad.any():
+def _kind(type_: type) -> str:
+    if issubclass(type_, str):
+        return "text"
+    if issubclass(type_, (bool, np.bool_)):
+        return "truth value"
+    return "number" if issubclass(type_, numbers.Number) else type_.__name__
+
+
+def _check_floats(
+    names: pd.Index, codes: np.ndarray, argument: str, name: str, origin: Origin
+) -> None:
+    """Whole numbers that were floats on the way may have become one another."""
+    if names.dtype != object and not pd.api.types.is_float_dtype(names.dtype):
+        return
+    for i, id in enumerate(names):
+        if isinstance(id, (float, np.floating)) and not abs(id) < _EXACT:
             raise ValueError(
-                f"time column {name!r} holds {_shown(column, _first(bad))} in row {_first(bad)} "
-                f"({int(bad.sum()):,} such rows); no clock runs that long"
+                f"{argument} column {name!r} holds {shown(id)} in "
+                f"{origin.rows(codes == i)}, a float so large that it stands for several whole "
+                f"numbers; read the column as text, such as by dtype={{{name!r}: str}}"
             )
-        return seconds.floor().long()
-    with warnings.catch_warnings():
-        # pandas reads the form of dates off the first one. Where it cannot, it would guess row by
-        # row, days and months in either order: that is refused.
-        warnings.filterwarnings("error", message="Could not infer format")
-        warnings.filterwarnings("ignore", message="Parsing dates in")  # day first, as it should
-        try:
-            dates = pd.to_datetime(column, errors="coerce", utc=True)
-            bad = dates.isna().to_numpy()
-        except UserWarning:
-            bad = np.ones(len(column), dtype=bool)
-    if bad.any():
+
+
+def _check_look(
+    names: pd.Index, codes: np.ndarray, argument: str, name: str, origin: Origin
+) -> None:
+    """Two names that a person reads as one: "ann" and "ann ", or é written in two ways."""
+    if pd.api.types.is_numeric_dtype(names.dtype):
+        return
+    seen: dict[str, int] = {}
+    for i, id in enumerate(names):
+        if not isinstance(id, str):
+            continue
+        looks = id.strip()
+        if not looks.isascii():
+            looks = unicodedata.normalize("NFC", looks).strip("\u200b\ufeff")
+        if seen.setdefault(looks, i) != i:
+            j = seen[looks]
+            a, b = (origin.row(int(np.argmax(codes == k))) for k in (j, i))
+            raise ValueError(
+                f"{argument} column {name!r} holds {names[j]!a} in {a} and {id!a} in "
+                f"{b}, which look the same (white space, or a letter in another Unicode form); "
+                "write one id in one way"
+            )
+
+
+def to_numbers(column: pd.Series, argument: str, name: str, origin: Origin = A_FRAME) -> Tensor:
+    """`[M]` float64."""
+    if pd.api.types.is_complex_dtype(column.dtype):
+        raise ValueError(f"{argument} column {name!r} holds complex numbers; they must be real")
+    try:
+        values = pd.to_numeric(column, errors="coerce")
+        numbers_ = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except TypeError as error:  # such as lists
         raise ValueError(
-            f"time column {name!r} holds {_shown(column, _first(bad))} in row {_first(bad)} "
-            f"({int(bad.sum()):,} such rows), which does not read as a date; "
-            "use numbers or one form of date throughout, such as 2026-11-24 09:30"
+            f"{argument} column {name!r} holds what are no numbers ({error})"
+        ) from error
+    bad = ~np.isfinite(numbers_)
+    if bad.any():
+        value = shown(column.iloc[int(np.argmax(bad))])
+        raise ValueError(
+            f"{argument} column {name!r} holds {value} in {origin.rows(bad)}; it must hold numbers"
         )
-    seconds = dates.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-    return torch.from_numpy(seconds)
-
-
-def _not_a_date(column: pd.Series) -> bool:
-    return not pd.api.types.is_datetime64_any_dtype(column.dtype)
-
-
-def _first(bad: np.ndarray) -> int:
-    """Row of the first True, counted from 1."""
-    return int(np.argmax(bad)) + 1
-
-
-def _shown(column: pd.Series, row: int = 1) -> str:
-    """The value in a row, counted from 1, as a reader would write it."""
-    value = column.iloc[row - 1]
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    return torch.from_numpy(numbers_.copy())
 
 
 class EncodedFields(NamedTuple):
@@ -202,11 +195,14 @@ def encode_fields(
             of first appearance. A missing value is 0 in either case.
 
     Raises:
-        ValueError: no columns, a column that is missing, decoders of another number of columns.
+        ValueError: no columns, a column that is missing or there twice or holds texts beside
+            numbers, decoders of another number of columns.
     """
     if len(columns) == 0:
         raise ValueError("columns is empty; there must be at least one field")
     check_columns(df, {f"columns[{i}]": name for i, name in enumerate(columns)}, allow_empty=True)
+    for f, name in enumerate(columns):
+        _check_kinds(df[name], f"columns[{f}]", name, A_FRAME)
     if decoders is None:
         decoders = []
         for name in columns:

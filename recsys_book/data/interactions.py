@@ -10,6 +10,8 @@ from torch import Tensor
 
 from recsys_book.checks import check_ids
 from recsys_book.data import frames
+from recsys_book.data.text_tables import A_FRAME, Origin, read_cells
+from recsys_book.data.times import to_times
 from recsys_book.data.vocabulary import Vocabulary
 
 #: Marks an empty place in a table of candidate items.
@@ -25,12 +27,15 @@ class Interactions:
         item: `[M]` int64, ids 0..n_items−1.
         n_users: how many users exist, seen here or not (U).
         n_items: size of the catalogue (N).
-        time: optional `[M]` int64, seconds.
+        time: optional `[M]` int64, seconds; whole ones, rounded down. A log of your own whose times
+            are numbers keeps their unit.
         rating: optional `[M]` float32.
         weight: optional `[M]` float32, how much an example counts.
         user_vocabulary: optional, the names of users.
         item_vocabulary: optional, the names of items.
         n_repeats: rows left out because their (user, item) pair stood there already.
+        fraction: optional `[M]` float64, what `time` leaves out, from 0 to below 1: what happened
+            within one second has an order, too. None where it leaves out nothing.
 
     Raises:
         ValueError: an id out of range, or tensors of different lengths.
@@ -46,9 +51,10 @@ class Interactions:
     user_vocabulary: Vocabulary | None = None
     item_vocabulary: Vocabulary | None = None
     n_repeats: int = 0
+    fraction: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name in ("user", "item", "time", "rating", "weight"):
+        for name in ("user", "item", "time", "rating", "weight", "fraction"):
             column = getattr(self, name)
             if column is None:
                 continue
@@ -84,10 +90,14 @@ class Interactions:
 
         Args:
             df: a pandas DataFrame, one row an interaction.
-            user: name of the column with user ids, of any kind.
-            item: name of the column with item ids, of any kind.
-            time: name of the column with times: numbers that rise, or dates as pandas reads them
-                (01/02/2026, where both would do, is the second of January).
+            user: name of the column with user ids: texts or numbers, not both. Names are taken as
+                they stand ("007" is not "7", and somebody may be called "NA"); two that only look
+                alike, such as "ann" and "ann ", are refused.
+            item: name of the column with item ids, likewise.
+            time: name of the column with times: numbers that rise, or dates, all of one form.
+                01/02/2026 is the second of January unless the column shows that days come first;
+                01.02.2026 is the first of February unless it shows that months do. Fractions
+                of a second count.
             rating: name of the column with ratings, numbers.
             repeats: "first" or "all".
 
@@ -95,25 +105,34 @@ class Interactions:
             Interactions with vocabularies; users and items numbered as they first appear.
 
         Raises:
-            ValueError: a column that is missing, an empty log, a missing id, a time or rating that
-                cannot be read, one single user or item; each names the column and the first bad
-                row, counted from 1.
+            ValueError: a column that is missing or there twice, an empty log, a missing id, a time
+                or rating that cannot be read, one single user or item; each names the column and
+                the first bad row, counted from 1.
         """
+        columns = {"user": user, "item": item, "time": time, "rating": rating}
+        return cls._from_table(df, columns, repeats, A_FRAME)
+
+    @classmethod
+    def _from_table(cls, df, columns, repeats: str, origin: Origin) -> Interactions:
+        user, item, time, rating = columns.values()
         if repeats not in ("first", "all"):
             raise ValueError(f"repeats is {repeats!r}; it must be 'first' or 'all'")
         if user == item:
             raise ValueError(f"user and item both name column {user!r}; they must differ")
-        frames.check_columns(df, {"user": user, "item": item, "time": time, "rating": rating})
-        users, user_names = frames.factorize(df[user], "user", user)
-        items, item_names = frames.factorize(df[item], "item", item)
-        seconds = None if time is None else frames.to_seconds(df[time], time)
-        ratings = None if rating is None else frames.to_numbers(df[rating], "rating", rating)
+        frames.check_columns(df, columns, origin.name)
+        users, user_names = frames.factorize(df[user], "user", user, origin)
+        items, item_names = frames.factorize(df[item], "item", item, origin)
+        units, fraction = (None, None) if time is None else to_times(df[time], time, origin)
+        ratings = (
+            None if rating is None else frames.to_numbers(df[rating], "rating", rating, origin)
+        )
         whole = cls(
             users,
             items,
             n_users=len(user_names),
             n_items=len(item_names),
-            time=seconds,
+            time=units,
+            fraction=fraction,
             rating=None if ratings is None else ratings.float(),
             user_vocabulary=Vocabulary(user_names),
             item_vocabulary=Vocabulary(item_names),
@@ -132,21 +151,29 @@ class Interactions:
         repeats: str = "first",
         sep: str = ",",
         encoding: str = "utf-8",
+        quotes: bool = True,
     ) -> Interactions:
         """A log of your own, from a file with one header line; see `from_frame`.
 
+        Cells are taken as they stand: an empty one is missing, one that says NA is not. Ids are
+        numbers where each of a column's ids is a whole number in its usual form, else texts.
+
         Args:
-            path: the file; .gz and the like are unpacked.
+            path: the file; .gz, .bz2, .xz, .zip, .zst and .tar are unpacked.
             user, item, time, rating, repeats: as in `from_frame`.
             sep: what separates columns.
             encoding: of the text.
+            quotes: False where quotes are letters like any other.
 
         Raises:
-            ValueError: as in `from_frame`, and for a file of another separator or encoding.
+            ValueError: as in `from_frame`, the row's line in the file beside its number; and for a
+                file of another separator or encoding, with rows of unequal length, damaged, or
+                packed otherwise than its name says.
+            OSError: the file cannot be opened.
         """
         columns = {"user": user, "item": item, "time": time, "rating": rating}
-        df = frames.read_csv(path, columns, sep=sep, encoding=encoding)
-        return cls.from_frame(df, **columns, repeats=repeats)
+        df, origin = read_cells(path, columns, sep=sep, encoding=encoding, quotes=quotes)
+        return cls._from_table(df, columns, repeats, origin)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -171,7 +198,9 @@ class Interactions:
         if len(self) == 0:
             return self
         # By pair, then by time; stable sorts keep the order of rows among equals.
-        order = torch.arange(len(self)) if self.time is None else self.time.argsort(stable=True)
+        order = torch.arange(len(self))
+        if self.time is not None:
+            order = self.moments().argsort(stable=True)
         key = self.keys()[order]
         by_key = key.argsort(stable=True)
         order, key = order[by_key], key[by_key]
@@ -185,6 +214,21 @@ class Interactions:
             weight=count[back].float(),
             n_repeats=self.n_repeats + len(self) - len(kept),
         )
+
+    def moments(self) -> Tensor:
+        """`[M]` int64: numbers that rise as the times do, `fraction` included, and are equal where
+        the times are. Only their order means anything."""
+        if self.time is None:
+            raise ValueError("interactions have no time; without one there is no order")
+        if self.fraction is None:
+            return self.time
+        order = self.fraction.argsort(stable=True)
+        order = order[self.time[order].argsort(stable=True)]
+        time, fraction = self.time[order], self.fraction[order]
+        later = (time[1:] != time[:-1]) | (fraction[1:] != fraction[:-1])
+        rank = torch.zeros_like(order)
+        rank[order[1:]] = later.long().cumsum(0)
+        return rank
 
     def item_counts(self) -> Tensor:
         """`[N]` int64: how often each item occurs, its popularity."""

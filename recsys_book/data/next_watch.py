@@ -50,9 +50,9 @@ class WatchExamples:
 def next_watch(log: Interactions, length: int) -> WatchExamples:
     """Every watch, with the history its user had before it.
 
-    Histories hold what was watched at a strictly earlier second: of watches of one second nobody
-    knows which came first, and none of them may tell of another. The watches of a user's
-    first second keep an empty history, all padding: so a model learns what to offer somebody new.
+    Histories hold what was watched at a strictly earlier time: of watches of one and the same time
+    nobody knows which came first, and none of them may tell of another. The watches of a user's
+    first moment keep an empty history, all padding: so a model learns what to offer somebody new.
 
     Args:
         log: with times, in any order.
@@ -65,7 +65,8 @@ def next_watch(log: Interactions, length: int) -> WatchExamples:
         ValueError: no times, a length below 1.
     """
     order, user, item, time = _by_user_and_time(log, length)
-    history = histories_at(log, user, time, length)
+    moments = replace(log, time=log.moments(), fraction=None)  # fractions of a second count
+    history = histories_at(moments, user, moments.time[order], length)
     return WatchExamples(user, history, item, time, order, log.n_users, log.n_items)
 
 
@@ -130,9 +131,10 @@ def histories_at(log: Interactions, users: Tensor, times: Tensor, length: int) -
     check_same_shape("users", users, "times", times)
     if len(users) == 0 or len(log) == 0:
         return torch.full((len(users), length), log.n_items)
-    low = min(int(time.min()), int(times.min()))
-    span = max(int(time.max()), int(times.max())) - low + 1
-    key = lambda u, t: u.long() * span + (t - low)  # rises with the user, and within one with time
+    # Ranks, as times themselves may run to nanoseconds: times users they would not fit in int64.
+    known = time.unique()
+    rank = lambda t: torch.searchsorted(known, t.to(known.dtype).contiguous())
+    key = lambda u, t: u.long() * (len(known) + 1) + rank(t)  # rises with the user, then with time
     end = torch.searchsorted(key(user, time), key(users, times))
     counts = torch.bincount(user, minlength=log.n_users)
     start = (counts.cumsum(0) - counts)[users]
@@ -159,7 +161,7 @@ def _by_user_and_time(log: Interactions, length: int) -> tuple[Tensor, Tensor, T
         raise ValueError("log has no time; without one nobody knows what came before what")
     if log.time.is_floating_point():  # float32 would run seconds together
         raise ValueError(f"log's time has dtype {log.time.dtype}; it must be int64, seconds")
-    order = log.time.argsort(stable=True)
+    order = log.moments().argsort(stable=True)
     order = order[log.user[order].argsort(stable=True)]
     return order, log.user[order], log.item[order], log.time[order]
 

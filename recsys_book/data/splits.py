@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,8 @@ class Split:
         test: to score once.
         train_and_validation: to refit on once everything is chosen.
         n_users_without_test: users of whom nothing stands in test.
+        n_users_tied: users whose test or validation item was as late as another of theirs, so that
+            the order of rows decided; only of a split by each user's last.
     """
 
     train: Interactions
@@ -29,12 +32,18 @@ class Split:
     test: Interactions
     train_and_validation: Interactions
     n_users_without_test: int
+    n_users_tied: int = 0
 
     def __str__(self) -> str:
         parts = [f"{len(self.train):,} to train, {len(self.validation):,} to validate, "]
         parts += [f"{len(self.test):,} to test"]
         if self.n_users_without_test:
             parts += [f"; {self.n_users_without_test:,} users have nothing to test"]
+        if self.n_users_tied:
+            parts += [
+                f"; of {self.n_users_tied:,} users the times do not tell what came last: "
+                "of equal times the later row was taken for later"
+            ]
         return "".join(parts)
 
 
@@ -46,14 +55,25 @@ def leave_last_out(interactions: Interactions) -> Split:
     is free of that. Users with fewer than three interactions stay in train whole.
 
     Args:
-        interactions: with times. Of equal times, the later row is later.
+        interactions: with times. Of equal times, the later row is taken for later; the split says
+            for how many users that decided, and a warning says so where it decided for everybody.
 
     Raises:
-        ValueError: no times, or nobody with three interactions.
+        ValueError: no times, one and the same time in all rows, or nobody with three interactions.
     """
     if interactions.time is None:
         raise ValueError("interactions have no time; without one nobody knows which came last")
-    return _leave_two_out(interactions, interactions.time)
+    moments = interactions.moments()
+    _check_order(moments, "nobody knows which came last; leave_any_out needs no times")
+    split = _leave_two_out(interactions, moments)
+    n_tied = _n_users_tied(interactions, moments)
+    if n_tied == interactions.n_users - split.n_users_without_test:
+        warnings.warn(
+            f"times do not tell what came last for any of the {n_tied:,} users in the test: of "
+            "equal times the later row was taken for later",
+            stacklevel=2,
+        )
+    return replace(split, n_users_tied=n_tied)
 
 
 def leave_any_out(interactions: Interactions, seed: int = 0) -> Split:
@@ -66,7 +86,7 @@ def by_time(interactions: Interactions, validation: float = 0.1, test: float = 0
     """The past to train, what comes next to validation, the last stretch to test.
 
     No part holds anything earlier than the parts before it: interactions of one and the same
-    second stay together, so the shares are met as nearly as that allows.
+    time stay together, so the shares are met as nearly as that allows.
 
     Args:
         interactions: with times.
@@ -79,10 +99,12 @@ def by_time(interactions: Interactions, validation: float = 0.1, test: float = 0
     if interactions.time is None:
         raise ValueError("interactions have no time; by_time needs one")
     n_train, n_test = _sizes(len(interactions), validation, test)
-    ordered = interactions.time.sort().values
-    first = ordered[n_train], ordered[len(ordered) - n_test]  # first second of validation, of test
-    is_test = interactions.time >= first[1]
-    return _cut(interactions, (interactions.time >= first[0]) & ~is_test, is_test)
+    moments = interactions.moments()
+    _check_order(moments, "train would be empty; at_random needs no times")
+    ordered = moments.sort().values
+    first = ordered[n_train], ordered[len(ordered) - n_test]  # first moment of validation, of test
+    is_test = moments >= first[1]
+    return _cut(interactions, (moments >= first[0]) & ~is_test, is_test)
 
 
 def at_random(
@@ -122,6 +144,21 @@ def _leave_two_out(interactions: Interactions, order: Tensor) -> Split:
     if not bool(enough.any()):
         raise ValueError("interactions hold nobody with three of them; nothing could be tested")
     return _cut(interactions, (from_end == 1) & enough, (from_end == 0) & enough)
+
+
+def _check_order(moments: Tensor, so: str) -> None:
+    if len(moments) > 1 and bool((moments == moments[0]).all()):
+        raise ValueError(f"interactions all have one and the same time, which orders nothing: {so}")
+
+
+def _n_users_tied(interactions: Interactions, moments: Tensor) -> int:
+    """Users with three interactions or more of whose three last two are equally late."""
+    from_end = _place_from_end(interactions, moments)
+    late = from_end < 3
+    last = torch.zeros(interactions.n_users, 3, dtype=moments.dtype)
+    last[interactions.user[late], from_end[late]] = moments[late]
+    enough = interactions.user_counts() >= 3
+    return int((enough & (last[:, 1:] == last[:, :-1]).any(1)).sum())
 
 
 def _cut(interactions: Interactions, is_validation: Tensor, is_test: Tensor) -> Split:

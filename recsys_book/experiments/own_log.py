@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -122,7 +123,7 @@ def try_log(
         say: told what happens.
 
     Raises:
-        ValueError: too little is left to split.
+        ValueError: too little is left to split, or times that order nobody's interactions.
     """
     check_positive("core", core)
     check_positive("k", k)
@@ -139,7 +140,7 @@ def try_log(
             "life, where the future is not known."
         )
     else:
-        split = leave_last_out(log)
+        split = _leave_last_out(log)
         notes.append("Held out: each user's last interaction to test, the one before to choose by.")
     notes.append(f"Split: {split}.")
     validation, test = _sampled(split.validation, seed), _sampled(split.test, seed)
@@ -176,6 +177,22 @@ def try_log(
     examples = _examples(models[best], split.train_and_validation, title)
     items = _item_vectors(split.train_and_validation, vectors, title)
     return Trial(log, notes, rows, best, examples, k, items)
+
+
+def _leave_last_out(log: Interactions) -> Split:
+    refusal = (
+        "times do not tell what came last for anybody: no user has different times; leave the "
+        "times out (--time), and any one interaction of each user is held out"
+    )
+    moments = log.moments()
+    if bool((moments == moments[0]).all()):
+        raise ValueError(refusal)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it is an error here
+        split = leave_last_out(log)
+    if split.n_users_tied == log.n_users - split.n_users_without_test:
+        raise ValueError(refusal.replace("has different times", "has a latest one"))
+    return split
 
 
 def _sampled(held: Interactions, seed: int) -> Interactions:

@@ -232,13 +232,14 @@ def disjoint_and_whole(log, split):
     assert set(split.train_and_validation.keys().tolist()) == keys[0] | keys[1]
 
 
+@pytest.mark.filterwarnings("ignore:times do not tell")
 @settings(max_examples=60, deadline=None)
 @given(logs())
 def test_leave_last_out_holds_out_each_users_latest(log):
     try:
         split = leave_last_out(log)
     except ValueError:
-        assert int(log.user_counts().max()) < 3
+        assert int(log.user_counts().max()) < 3 or len(log.time.unique()) == 1
         return
     disjoint_and_whole(log, split)
     assert split.n_users_without_test == int((log.user_counts() < 3).sum())

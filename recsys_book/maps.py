@@ -9,7 +9,6 @@ drawing (`neighbour_purity`) and one that says how far the drawing can be believ
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,8 +30,7 @@ def epoch_maps(
     *,
     perplexity: float = 30,
     seed: int = 0,
-    seconds: float | None = None,
-) -> list[np.ndarray | None]:
+) -> list[np.ndarray]:
     """t-SNE maps of one set of points at successive moments of training, made to be compared.
 
     The last moment is laid out first; each earlier one starts from the map of its successor, so
@@ -42,8 +40,6 @@ def epoch_maps(
         snapshots: representations `[n, D]`, in the order of training.
         perplexity: of t-SNE, about how many neighbours each point looks at; below n.
         seed: of t-SNE.
-        seconds: stop when these have passed. What is left out then is spread over training, and
-            None stands in its place. None lays out all.
 
     Returns:
         arrays `[n, 2]`, in the order of training.
@@ -68,33 +64,15 @@ def epoch_maps(
         raise ValueError(
             f"perplexity is {perplexity} for {len(snapshots[0])} points; it must lie between"
         )
-    began = time.perf_counter()
-    maps: list[np.ndarray | None] = [None] * len(snapshots)
-    left, start = list(range(len(snapshots))), "pca"
-    while left:
-        moment, round_began = left.pop(), time.perf_counter()
-        more = {} if isinstance(start, str) else GOING_ON
+    maps: list[np.ndarray] = []
+    for snapshot in reversed(snapshots):
+        start, more = (SHRINK * maps[-1], GOING_ON) if maps else ("pca", {})
         tsne = manifold.TSNE(perplexity=perplexity, init=start, random_state=seed, **more)
-        points = snapshots[moment].detach().double()
+        points = snapshot.detach().double()
         points = points - points.mean(0)
         points = points / points.abs().max()  # t-SNE fails at extreme scales, and needs none
-        maps[moment] = tsne.fit_transform(points.numpy())
-        start = SHRINK * maps[moment]
-        if seconds is not None:
-            now = time.perf_counter()
-            # The first map takes more steps than the others will.
-            each = (now - round_began) * (0.4 if moment == len(snapshots) - 1 else 1.0)
-            left = _spread(left, int((began + seconds - now) / max(each, 1e-9)))
-    return maps
-
-
-def _spread(moments: list[int], n: int) -> list[int]:
-    """At most n of the moments, evenly, the first among them."""
-    if n >= len(moments):
-        return moments
-    if n <= 0:
-        return []
-    return [moments[i] for i in np.unique(np.linspace(0, len(moments) - 1, n).round().astype(int))]
+        maps.append(tsne.fit_transform(points.numpy()))
+    return maps[::-1]
 
 
 def neighbour_purity(points: Tensor, labels: Tensor, k: int = 10) -> float:

@@ -436,7 +436,6 @@ def explorer(
     colourings: Mapping[str, Sequence],
     *,
     title: str,
-    seconds: float | None = None,
     perplexity: float = 30,
     measures: Sequence[str] = ("cosine distance", "dot product"),
     noun: str = "film",
@@ -451,32 +450,27 @@ def explorer(
         labels: `[n]` or `[n, G]` bool: what purity is about; None where nothing is known.
         titles, details, colourings, measures, noun, among, axis: see EmbeddingExplorer.
         title: of the widget.
-        seconds: for the maps; epochs that do not fit in are left out.
         perplexity: of the maps.
     """
     directions = [normalize(v) for v in snapshots]
-    flat = maps.epoch_maps(directions, seconds=seconds, perplexity=perplexity)
-    kept = [i for i, some in enumerate(flat) if some is not None]
-    if len(kept) < 2:  # a slider needs two
-        kept = [0, len(flat) - 1]
-        flat[0], flat[-1] = maps.epoch_maps([directions[i] for i in kept], perplexity=perplexity)
+    flat = maps.epoch_maps(directions, perplexity=perplexity)
     captions = [
-        f"Trustworthiness of the map: {maps.trustworthiness(directions[i], flat[i]):.2f}"
-        for i in kept
+        f"Trustworthiness of the map: {maps.trustworthiness(vectors, places):.2f}"
+        for vectors, places in zip(directions, flat, strict=True)
     ]
     if labels is not None:
         random = maps.random_purity(labels)
-        pure = [maps.neighbour_purity(directions[i], labels) for i in kept]
+        pure = [maps.neighbour_purity(vectors, labels) for vectors in directions]
         captions = [
             f"In the vectors: neighbour purity {p:.2f} (random pairs {random:.2f}). {caption}"
             for p, caption in zip(pure, captions, strict=True)
         ]
     return EmbeddingExplorer.from_vectors(
-        [snapshots[i] for i in kept],
-        [flat[i] for i in kept],
+        snapshots,
+        flat,
         titles,
         title=title,
-        epochs=[epochs[i] for i in kept],
+        epochs=epochs,
         colourings=colourings,
         details=details,
         captions=captions,
@@ -567,16 +561,13 @@ def well_known(films: MovieLens, vectors: Tensor, least: int = 20) -> pd.DataFra
     return pd.DataFrame(table, index=[f"{i}." for i in range(1, 6)]).T
 
 
-def items_explorer(
-    items: ItemVectors, groups: Sequence[str] | None = None, seconds: float = 20
-) -> EmbeddingExplorer:
+def items_explorer(items: ItemVectors, groups: Sequence[str] | None = None) -> EmbeddingExplorer:
     """The items of a reader's own log, epoch by epoch.
 
     Args:
         items: see `own_log.Trial`.
         groups: the kind of each item, "" where it is not known; several are joined by |. Colours
             take the first, purity is about sharing any; nothing is shared with an unknown kind.
-        seconds: for the maps.
     """
     epochs = [e for e in range(len(items.snapshots)) if e in SHOWN_EPOCHS]
     if epochs[-1] != len(items.snapshots) - 1:
@@ -596,7 +587,7 @@ def items_explorer(
     return explorer(
         [items.snapshots[e] for e in epochs], epochs, labels, items.titles, details, colourings,
         title=f"Your {n:,} items met most often, as matrix factorization came to see them",
-        seconds=seconds, perplexity=min(30, n / 4), noun="item",
+        perplexity=min(30, n / 4), noun="item",
     )  # fmt: skip
 
 

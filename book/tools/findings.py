@@ -209,8 +209,8 @@ def count(findings: Sequence[Finding]) -> str:
     return (
         f'<p class="findings-count">This book makes <b>{len(findings):,} claims</b>, '
         f"{bounded:,} of them with a {LEVEL:.0%} interval. Even where everything was done right, "
-        f"one such interval in {one_in} misses: expect about {round(bounded / one_in):,} of these "
-        "to err, without knowing which.</p>"
+        f"on average one such interval in {one_in} misses: expect about "
+        f"{round(bounded / one_in):,} of these to err, without knowing which.</p>"
     ).replace("%", "\N{NO-BREAK SPACE}%")
 
 

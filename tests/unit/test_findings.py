@@ -197,7 +197,7 @@ def test_the_page_says_how_many_claims_there_are_and_how_many_may_err():
     ]
     told = re.sub("<[^>]+>", "", findings.count(rows)).replace("\N{NO-BREAK SPACE}", " ")
     assert "makes 1,210 claims, 1,200 of them with a 95 % interval" in told
-    assert "one such interval in 20 misses: expect about 60 of these to err" in told
+    assert "on average one such interval in 20 misses: expect about 60 of these to err" in told
     assert findings.render(rows, "").startswith(findings.count(rows))
 
 

@@ -36,7 +36,6 @@ def main() -> None:
                 "ran": len(ran),
                 "to_run": len(code),
                 "set_up": text(set_up),
-                "last": text(ran[-1]) if ran else "",
             }
         )
     )

@@ -157,10 +157,11 @@ def test_a_torch_that_is_there_stays(environment):
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_runs(runs, name):
     found = runs[name]
-    assert found["error"] is None, f"cell {found['cell']} of {name}:\n{found['error']}"
+    if name.startswith("students"):  # the first check stops, as nothing is answered yet
+        assert "Likeliest: no answer yet." in (found["error"] or "no error")
+    else:
+        assert found["error"] is None, f"cell {found['cell']} of {name}:\n{found['error']}"
     assert found["ran"] == found["to_run"] > 2
-    if name.startswith("students"):
-        assert "no answer yet" in found["last"], found["last"]
     one_line = r"recsys-book [\d.]+, Python [\d.]+, torch \S+, 1 thread, device (cpu|cuda\S*)\n"
     assert re.fullmatch(one_line, found["set_up"]), found["set_up"]
 

@@ -72,7 +72,8 @@ def factorize(
     _check_look(names, codes, argument, name, origin)
     if len(names) == 1:
         raise ValueError(
-            f"{argument} column {name!r} holds {shown(column.iloc[0])} in every row from row 1 on; "
+            f"{argument} column {name!r} holds {shown(column.iloc[0])} in every row from "
+            f"{origin.row(0)} on; "
             f"with a single {argument} there is nothing to tell apart"
         )
     if origin.lines is not None and not pd.api.types.is_integer_dtype(names.dtype):
@@ -150,8 +151,8 @@ def _check_look(
 
 def to_numbers(column: pd.Series, argument: str, name: str, origin: Origin = A_FRAME) -> Tensor:
     """`[M]` float64."""
-    if pd.api.types.is_complex_dtype(column.dtype):
-        raise ValueError(f"{argument} column {name!r} holds complex numbers; they must be real")
+    if column.dtype.kind in "cMm":  # complex, or times, which would become nanoseconds
+        raise ValueError(f"{argument} column {name!r} is {column.dtype}; it must hold numbers")
     try:
         values = pd.to_numeric(column, errors="coerce")
         numbers_ = values.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -110,6 +110,7 @@ class Interactions:
                 the first bad row, counted from 1.
         """
         columns = {"user": user, "item": item, "time": time, "rating": rating}
+        _check_named(columns)
         return cls._from_table(df, columns, repeats, A_FRAME)
 
     @classmethod
@@ -172,6 +173,7 @@ class Interactions:
             OSError: the file cannot be opened.
         """
         columns = {"user": user, "item": item, "time": time, "rating": rating}
+        _check_named(columns)
         df, origin = read_cells(path, columns, sep=sep, encoding=encoding, quotes=quotes)
         return cls._from_table(df, columns, repeats, origin)
 
@@ -247,6 +249,12 @@ class Interactions:
         if self.n_repeats:
             text += f"; {self.n_repeats:,} repeats of a pair left out, the first of each kept"
         return text
+
+
+def _check_named(columns: dict) -> None:
+    for argument in ("user", "item"):
+        if columns[argument] is None:
+            raise ValueError(f"{argument} is None; it must be the name of a column")
 
 
 class PairsOfUsers:

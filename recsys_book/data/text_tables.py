@@ -106,7 +106,7 @@ def read_cells(
             another length or a quote that does not close.
         OSError: it cannot be opened.
     """
-    path = _checked(path, sep, encoding, quotes)
+    path = _checked(path, columns, sep, encoding, quotes)
     stream: BinaryIO
     try:
         with ExitStack() as open_files:
@@ -129,7 +129,13 @@ def read_cells(
         raise ValueError(f"{path} is damaged or cannot be read: {_first_line(error)}") from error
 
 
-def _checked(path: str | PathLike, sep: str, encoding: str, quotes: bool) -> Path:
+def _checked(
+    path: str | PathLike,
+    columns: Mapping[str, str | None],
+    sep: str,
+    encoding: str,
+    quotes: bool,
+) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise ValueError(f"path is a {type(path).__name__}; it must be the path of a file")
     if not isinstance(sep, str) or not sep or set(sep) & set("\r\n") or (quotes and '"' in sep):
@@ -138,6 +144,9 @@ def _checked(path: str | PathLike, sep: str, encoding: str, quotes: bool) -> Pat
         "".encode(encoding)
     except LookupError as error:
         raise ValueError(f"encoding is {encoding!r}; Python knows no such encoding") from error
+    for argument, name in columns.items():
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"{argument} is {name!r}; in a file, columns have texts for names")
     found = Path(path).expanduser()
     if found.is_dir():
         raise ValueError(f"{path} is a folder; it must be a file")

@@ -13,6 +13,7 @@ import numbers
 import re
 from array import array
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
@@ -84,10 +85,24 @@ def _of_numbers(column: pd.Series, name: str, origin: Origin) -> tuple[Tensor, T
     # Python compares whole numbers of any size exactly; a uint64 has no negative.
     too_long = (values > _LONGEST_CLOCK) | (values < -float(_LONGEST_CLOCK))
     _refuse(too_long, column, name, origin, "; no clock runs that long")
+    _refuse_two_units(values, column, name, origin)
     if values.dtype.kind in "iu":
         return torch.from_numpy(values.astype(np.int64)), None
     whole = np.floor(values)
     return _whole_and_rest(whole.astype(np.int64), values - whole)
+
+
+def _refuse_two_units(values: np.ndarray, column: pd.Series, name: str, origin: Origin) -> None:
+    """Of clocks that count from 1970, seconds beside milliseconds, and so on, order nothing."""
+    unit = np.full(len(values), -1)
+    for i, per_second in enumerate((1, 1e3, 1e6, 1e9)):  # from the years 1973 to 2286
+        unit[(values >= 1e8 * per_second) & (values < 1e10 * per_second)] = i
+    counts = np.bincount(unit[unit >= 0], minlength=4)
+    if (unit >= 0).all() and (counts > 0).sum() > 1:
+        most = int(np.argmax(counts))
+        example = int(np.argmax(unit == most))
+        rule = f", of another unit than {shown(column.iloc[example])} in {origin.row(example)}"
+        _refuse(unit != most, column, name, origin, f"{rule}; use one unit throughout")
 
 
 def _whole_and_rest(whole: np.ndarray, rest: np.ndarray) -> tuple[Tensor, Tensor | None]:
@@ -149,6 +164,8 @@ def _of_objects(column: pd.Series, name: str, origin: Origin) -> tuple[Tensor, T
         rule = f"; this column can be read {ways}; write years with four digits"
         _refuse(np.ones(len(column), dtype=bool), column, name, origin, rule)
     whole = seconds[good[0]]
+    if known[form] == ("number",):
+        _refuse_two_units(whole, column, name, origin)
     too_long = (whole > _LONGEST_CLOCK) | (whole < -_LONGEST_CLOCK)
     _refuse(too_long, column, name, origin, "; no clock runs that long")
     return _whole_and_rest(whole.copy(), np.frombuffer(read.rest, dtype=np.float64)[codes])
@@ -227,7 +244,7 @@ class _Readings:
             return _of_datetime(value)
         if isinstance(value, date):
             return ("date",), (calendar.timegm(value.timetuple()),), 0.0
-        if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
+        if isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, (bool, np.bool_)):
             return _of_number(value)
         return None, (), 0.0
 
@@ -261,9 +278,12 @@ def _of_number(number) -> tuple[tuple | None, tuple[int, ...], float]:
     return ("number",), (_bounded(whole),), float(number - whole)
 
 
-def _of_datetime(value: datetime) -> tuple[tuple, tuple[int, ...], float]:
+def _of_datetime(value: datetime) -> tuple[tuple | None, tuple[int, ...], float]:
     aware = value.tzinfo is not None
-    utc = value.astimezone(UTC) if aware else value
+    try:
+        utc = value.astimezone(UTC) if aware else value
+    except OverflowError:  # the first day of the year 1 east of Greenwich
+        return ("datetime", aware), (_BAD,), 0.0
     rest = value.microsecond / 1e6 + getattr(value, "nanosecond", 0) / 1e9
     return ("datetime", aware), (calendar.timegm(utc.timetuple()),), rest
 

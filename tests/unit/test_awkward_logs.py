@@ -10,6 +10,7 @@ import re
 import sys
 import tarfile
 import zipfile
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -238,6 +239,12 @@ def test_texts_of_every_kind_of_column(dtype):
 def test_nullable_numbers_and_columns_of_two_levels():
     log = framed(u=pd.Series([2**53 + 1, 2**53, 5], dtype="Int64"), i=[1, 2, 3])
     assert log.user_vocabulary.names.tolist() == [2**53 + 1, 2**53, 5]
+    for odd in (pd.to_datetime(["2024-01-01"] * 2), [1j, 2j], ["1", "NA"]):
+        frame = pd.DataFrame({"u": [1, 2], "i": [1, 2], "r": odd})
+        with pytest.raises(ValueError, match="rating column 'r' .* must hold numbers"):
+            Interactions.from_frame(frame, user="u", item="i", rating="r")
+    with pytest.raises(ValueError, match="item is None"):
+        Interactions.from_frame(pd.DataFrame({"u": [1, 2]}), user="u", item=None)
     two = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("u", "x"), ("i", "x")]))
     with pytest.raises(ValueError, match="names its columns on 2 levels"):
         Interactions.from_frame(two, user="u", item="i")
@@ -406,6 +413,8 @@ def test_forms_of_date_and_time(read, times):
         (f"1 2 -{'9' * 5_000}", "in row 3, .*no clock runs that long"),
         (f"1 2 {'z' * 5_000}", r"z… \(5,002 characters\) in row 3"),
         ("soon later never", "'soon' in row 1, .*3 such rows"),
+        ("1700000000 1700000001000 1700000002", "1700000001000 in row 2, .*of another unit than 1"),
+        ("1.7e18 1700000000.5 1700000002.5", "'1.7e18' in row 1, .*of another unit than"),
     ],
 )
 def test_a_date_that_differs_is_named(read, times, message):
@@ -424,6 +433,7 @@ def test_times_of_a_frame():
     assert seconds(pd.to_timedelta([1, 2], unit="D")) == day
     assert seconds(pd.date_range("1970-01-01 19:00", periods=2, tz="US/Eastern")) == day
     assert seconds(["1970-01-02", "1970-01-03"], dtype="category") == day
+    assert seconds([Decimal("1.5"), Decimal("-1.5")]) == [1, -2]
     assert seconds([2**53 + 1, 2**53], dtype="Int64") == [2**53 + 1, 2**53]
     for odd in ([True, False], [1j, 2j], [[1], [2]], [pd.NaT, pd.Timestamp(0)], [2**63, 1]):
         with pytest.raises(ValueError, match="time column 't' holds"):
@@ -560,6 +570,8 @@ def test_paths_and_separators_that_are_none(tmp_path):
         Interactions.from_csv(io.StringIO(TEXT), **names)
     with pytest.raises(FileNotFoundError, match="nowhere.csv"):
         Interactions.from_csv(tmp_path / "nowhere.csv", **names)
+    with pytest.raises(ValueError, match="item is 5; in a file"):
+        Interactions.from_csv(tmp_path / "log.csv", user="who", item=5)
     for sep in ("", '"', "\n"):
         with pytest.raises(ValueError, match="sep is"):
             Interactions.from_csv(tmp_path / "log.csv", **names, sep=sep)

@@ -9,11 +9,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from recsys_book.check.core import COMMON_HINTS, Exercise, Finding, NotYet, report
+from recsys_book.check.core import (
+    COMMON_HINTS,
+    Exercise,
+    Finding,
+    NotYet,
+    report,
+    stay_while_graded,
+)
 
 __all__ = ["COMMON_HINTS", "Exercise", "Finding", "NotYet", "check", "exercise", "exercises"]
 
 N_CHAPTERS = 7
+
+stay_while_graded()  # nbgrader: a cell that ends its kernel would cost the others their grades
 
 
 def exercises(chapter: int) -> dict[str, Exercise]:
@@ -34,8 +43,8 @@ def exercise(number: str) -> Exercise:
         ValueError: no such exercise; the message lists those of the chapter.
     """
     head = str(number).split(".")[0]
-    if not head.isdigit() or int(head) >= N_CHAPTERS:
-        raise ValueError(f"number is {number!r}; it must be chapter.exercise, such as '2.3'")
+    if head not in map(str, range(N_CHAPTERS)):
+        raise ValueError(f"number is {number!r:.80}; it must be chapter.exercise, such as '2.3'")
     known = exercises(int(head))
     if number not in known:
         raise ValueError(f"number is {number!r}; chapter {head} has {', '.join(known)}")
@@ -52,8 +61,10 @@ def check(number: str, answer: Any, *, seed: int | None = None) -> None:
             one that students do not know.
 
     Raises:
-        NotYet: the answer does not hold. Its text names the misconception and gives a hint.
+        NotYet: the answer does not hold, whatever it did: returned another thing, raised an error,
+            called exit(). Its text, a page at most, names the misconception and gives a hint.
         ValueError: no exercise of that number.
+        KeyboardInterrupt: the user has interrupted.
     """
     one = exercise(number)
     found = one.verdict(answer, seed)

@@ -210,6 +210,9 @@ _DATES = {
     r"\s+(?P<y>\d{4})",
 }
 _PATTERNS = {kind: re.compile(form, re.IGNORECASE | re.ASCII) for kind, form in _DATES.items()}
+_USUAL = re.compile(
+    rf"(\d{{4}}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{{1,18}}))?{_ZONE}?", re.I | re.A
+)
 _NUMBER = re.compile(r"([+-]?\d+)(?:\.(\d*))?|[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.I | re.A)
 _MONTHS = "january february march april may june july august september october november december"
 _MONTH = {name: i for i, name in enumerate(_MONTHS.split(), 1)}
@@ -231,8 +234,8 @@ class _Readings:
         if form is not None and len(self.forms) == 100 and form not in self.forms:
             form = None
         self.form.append(-1 if form is None else self.forms.setdefault(form, len(self.forms)))
-        for column, second in zip(self.seconds, (*seconds, _BAD, _BAD, _BAD), strict=False):
-            column.append(second)
+        for i, column in enumerate(self.seconds):
+            column.append(seconds[i] if i < len(seconds) else _BAD)
         self.rest.append(rest)
 
     def _read(self, value: object) -> tuple[tuple | None, tuple[int, ...], float]:
@@ -258,6 +261,13 @@ class _Readings:
             if number[1][0] == "-" and rest:
                 whole, rest = whole - 1, 1 - rest
             return ("number",), (whole,), rest
+        found = _USUAL.fullmatch(text)
+        if found is not None:  # no other way than below, only quicker
+            day, clock, rest, zone = found.groups()
+            days, time = _days(day[:4], int(day[5:7]), int(day[8:])), _usual_clock(clock, zone)
+            second = _BAD if days is None or time is None else days * _DAY + time
+            form = ("yyyy-n-n", "-", True, zone is not None, False)
+            return form, (second,), float(f".{rest}") if rest else 0.0
         # Most columns have one form: the last one that fitted is tried first.
         for kind in (self._last, *_PATTERNS):
             found = _PATTERNS[kind].fullmatch(text)
@@ -326,6 +336,12 @@ def _days(year: str, month: int, day: int) -> int | None:
         return date(number, month, day).toordinal() - date(1970, 1, 1).toordinal()
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=100_000)
+def _usual_clock(clock: str, zone: str | None) -> int | None:
+    hour, minute, second = clock.split(":")
+    return _seconds_of_day({"H": hour, "M": minute, "S": second, "zone": zone})
 
 
 def _seconds_of_day(parts: dict[str, str | None]) -> int | None:

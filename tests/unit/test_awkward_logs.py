@@ -381,6 +381,8 @@ def test_dates_are_read_whenever_the_whole_column_has_one_form(read, given, mean
         ["20/May/2024:10:54:00 +0000", "20/Apr/2024:10:54:00 +0000"],
         ["5/20/2024 10:54:00 AM", "4/20/2024 10:54:00 AM"],
         ["2024-05-20 10:54:00.000 UTC", "2024-04-20 10:54:00 UTC"],
+        ["2024-05-20T10:54:00Z", "2024-04-20T10:54Z"],
+        ["2024-5-20 10:54", "2024-04-20 10:54:00"],
     ],
 )
 def test_forms_of_date_and_time(read, times):

@@ -1,5 +1,6 @@
 """The exercise notebooks: their form, and that nothing of a solution is handed out."""
 
+import copy
 import json
 import re
 import sys
@@ -13,7 +14,7 @@ from recsys_book.check import NotYet, check, exercises
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 
-from exercises import EXERCISES, assignments  # noqa: E402
+from exercises import EXERCISES, assignments, mend, mend_submitted  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 ROW = re.compile(r"^\| (\d\.\d) \| (.+?)(?: \((.+)\))? \| (\d+) \| (\d+) \|$", re.M)
@@ -104,6 +105,168 @@ def test_every_exercise_knows_at_least_two_misconceptions(number):
         for name, hint in exercise.hints.items():
             assert len(hint.split()) >= 6, (one, name)
             assert not name.endswith(".")
+
+
+# ---------------------------------------------------------------- what students do to cells
+
+
+def handed_out():
+    path = EXERCISES / "release/chapter_02/exercises_02.ipynb"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def at(notebook, mark):
+    """Places of the cells with a mark."""
+    marks = [c["metadata"].get("nbgrader", {}).get("grade_id") for c in notebook["cells"]]
+    return [i for i, m in enumerate(marks) if m == mark]
+
+
+def split(notebook, mark, first, second):
+    """As Jupyter splits a cell: the metadata stand in both."""
+    (place,) = at(notebook, mark)
+    cells = notebook["cells"]
+    cells.insert(place, copy.deepcopy(cells[place]))
+    cells[place] |= {"source": first, "id": "first-half"}
+    cells[place + 1]["source"] = second
+
+
+def text(cell):
+    return "".join(cell["source"])
+
+
+def whole(notebook):
+    """Every mark that was handed out stands there once, as it was, with ids all different."""
+    original = handed_out()
+    wanted = {m["grade_id"]: m for m, _ in marked(original["cells"])}
+    found = [m for m, _ in marked(notebook["cells"])]
+    ids = [cell.get("id") for cell in notebook["cells"] if "id" in cell]
+    assert len(ids) == len(set(ids))
+    return sorted(m["grade_id"] for m in found) == sorted(wanted) and all(
+        wanted[m["grade_id"]] == m for m in found
+    )
+
+
+def test_an_answer_split_within_a_function_is_joined():
+    notebook = handed_out()
+    split(notebook, "answer-2-2", "def rows_needed(n, share):\n    a = 1", "    return a")
+    before = copy.deepcopy(notebook)
+    mended, (line,) = mend(notebook, handed_out())
+    assert notebook == before and whole(mended)
+    (place,) = at(mended, "answer-2-2")
+    assert text(mended["cells"][place]) == "def rows_needed(n, share):\n    a = 1\n    return a"
+    assert line == "2.2, the cell of the answer was split in 2: joined; keep it in one cell"
+    assert line in text(mended["cells"][place - 1])
+    assert mend(mended, handed_out()) == (mended, [])  # nothing is left to do
+
+
+def test_an_answer_split_between_two_functions_runs_as_it_is():
+    notebook = handed_out()
+    split(notebook, "answer-2-2", "%matplotlib inline\nhelp_me = 1", "def rows_needed(n): return n")
+    mended, (line,) = mend(notebook, handed_out())
+    (place,) = at(mended, "answer-2-2")
+    code = [text(c) for c in mended["cells"][:place] if c["cell_type"] == "code"]
+    assert whole(mended) and code[-1].endswith("help_me = 1")
+    assert "stands there 2 times: all are run, and this last one counts" in line
+
+
+def test_a_written_answer_split_in_two_is_read_whole():
+    notebook = handed_out()
+    split(notebook, "essay-2-6", "First thought.", "Second thought.")
+    mended, (line,) = mend(notebook, handed_out())
+    (place,) = at(mended, "essay-2-6")
+    assert whole(mended) and "split in 2" in line
+    assert text(mended["cells"][place]) == "First thought.\n\nSecond thought."
+
+
+@pytest.mark.parametrize("where", [0, 8, -1])
+def test_a_check_that_was_copied_counts_once_and_after_its_answer(where):
+    notebook = handed_out()
+    (place,) = at(notebook, "check-2-2")
+    notebook["cells"].insert(where, copy.deepcopy(notebook["cells"][place]))
+    mended, told = mend(notebook, handed_out())
+    assert whole(mended) and len(told) == 1
+    assert at(mended, "check-2-2")[0] > at(mended, "answer-2-2")[0]
+    assert sum('check("2.2"' in text(cell) for cell in mended["cells"]) == 2  # both run
+
+
+@pytest.mark.parametrize("mark", ["check-2-1", "check-2-2", "check-2-6", "essay-2-6"])
+def test_a_cell_with_points_that_was_deleted_is_put_back(mark):
+    notebook = handed_out()
+    (place,) = at(notebook, mark)
+    del notebook["cells"][place]
+    mended, (line,) = mend(notebook, handed_out())
+    assert whole(mended) and "was deleted: put back" in line
+    order = [m["grade_id"] for m, _ in marked(mended["cells"])]
+    assert order == [m["grade_id"] for m, _ in marked(handed_out()["cells"])]
+
+
+def test_a_check_above_its_answer_moves_below():
+    notebook = handed_out()
+    (place,) = at(notebook, "check-2-3")
+    notebook["cells"].insert(3, notebook["cells"].pop(place))
+    mended, (line,) = mend(notebook, handed_out())
+    assert whole(mended) and at(mended, "check-2-3")[0] > at(mended, "answer-2-3")[0]
+    assert "stood above: moved" in line
+
+
+def test_an_answer_that_was_deleted_is_not_put_over_the_students_own():
+    notebook = handed_out()
+    (place,) = at(notebook, "answer-2-3")
+    del notebook["cells"][place]["metadata"]["nbgrader"]  # cut and pasted in a new cell
+    mended, told = mend(notebook, handed_out())
+    assert told == [] and mended["cells"] == notebook["cells"]
+
+
+def test_marks_that_nobody_handed_out_or_that_are_broken_are_mended():
+    notebook = handed_out()
+    for cell, nbgrader in zip(notebook["cells"], [{}, {"grade_id": "mine", "grade": True}]):  # noqa: B905
+        cell["metadata"]["nbgrader"] = nbgrader
+    (place,) = at(notebook, "check-2-1")
+    notebook["cells"][place]["metadata"]["nbgrader"] |= {"points": 99, "schema_version": 1}
+    mended, (line,) = mend(notebook, handed_out())
+    assert whole(mended) and "the mark 'mine' is none of ours" in line
+
+
+def test_many_things_at_once_and_all_cells_deleted():
+    notebook = handed_out()
+    for mark in ("check-2-1", "check-2-2", "answer-2-4"):
+        split(notebook, mark, "x = (", "1)")
+    for mark in ("check-2-5", "check-2-6"):
+        del notebook["cells"][at(notebook, mark)[0]]
+    mended, told = mend(notebook, handed_out())
+    assert whole(mended) and len(told) == 5
+    nothing, told = mend({**notebook, "cells": []}, handed_out())
+    graded = [m["grade_id"] for m, _ in marked(handed_out()["cells"]) if m["grade"]]
+    assert (
+        [m["grade_id"] for m, _ in marked(nothing["cells"])] == graded == [*dict.fromkeys(graded)]
+    )
+    assert len(told) == len(graded)
+
+
+def test_a_course_is_mended_in_place_and_what_came_is_kept(tmp_path):
+    release = tmp_path / "release/chapter_02/exercises_02.ipynb"
+    release.parent.mkdir(parents=True)
+    release.write_text(json.dumps(handed_out()), encoding="utf-8")
+    notebook = handed_out()
+    del notebook["cells"][at(notebook, "check-2-2")[0]]
+    for student, content in {
+        "ada": json.dumps(notebook),
+        "bob": json.dumps(handed_out()),
+        "cy": "{cut off",
+        "di": "[]",
+        "eve": '{"cells": [{"metadata": null}]}',
+    }.items():
+        path = tmp_path / "submitted" / student / "chapter_02/exercises_02.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(content, encoding="utf-8")
+    told = mend_submitted(tmp_path)
+    assert told[0].startswith("ada, exercises_02.ipynb: 2.2, the cell that checks was deleted")
+    assert [line.split(",")[0] for line in told] == ["ada", "cy", "di", "eve"]
+    assert all("no notebook; ask for the file again" in line for line in told[1:])
+    ada = tmp_path / "submitted/ada/chapter_02"
+    assert json.loads((ada / "exercises_02.ipynb.as-handed-in").read_text()) == notebook
+    assert whole(json.loads((ada / "exercises_02.ipynb").read_text()))
+    assert mend_submitted(tmp_path) == told[1:]
 
 
 # ---------------------------------------------------------------- the list on the book's pages

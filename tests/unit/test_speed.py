@@ -395,9 +395,22 @@ def test_the_gpu_records_keys(gpu_record):
 
 
 def test_the_gpus_figure(gpu_record):
-    alt = figures.gpu_figure(gpu_record).alt
-    assert all(f"{line} from " in alt for line in lab.GPU_LINES)
+    """Every line is drawn or named as absent, as half precision is without bfloat16."""
+    alt, race = figures.gpu_figure(gpu_record).alt, gpu_record["figures"]["race"]
+    for line in lab.GPU_LINES:
+        rows = [row for name, row in race.items() if name.startswith(f"{line}, batch")]
+        gone = all(row["absent"] for row in rows)
+        assert rows and (f"{line} from " in alt) == (not gone), line
+        if gone:
+            assert f"{line} (" in alt.partition("not run: ")[2], line
     assert "Soonest at the log-loss" in alt and "all cores" in alt
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_half_precision_is_run_where_the_processor_has_it(monkeypatch, at_hand):
+    monkeypatch.setattr(lab, "has_bfloat16", lambda: at_hand)
+    reason = lab.absent(lab.VARIANTS["bfloat16"])
+    assert reason == (None if at_hand else "this processor does not multiply in bfloat16")
 
 
 def test_soonest_by_hand():

@@ -23,9 +23,11 @@ def bce(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
         a scalar tensor.
 
     Raises:
-        ValueError: labels other than 0 and 1 or no floats, or a shape other than the logits'.
+        ValueError: labels other than 0 and 1 or no floats, a shape other than the logits', or no
+            example.
     """
     check_same_shape("logits", logits, "labels", labels)
+    check_positive("B, the number of examples,", len(logits))
     if weight is not None:
         check_same_shape("logits", logits, "weight", weight)
     if not labels.is_floating_point():
@@ -52,13 +54,15 @@ def bpr_loss(positive: Tensor, negative: Tensor) -> Tensor:
         a scalar tensor.
 
     Raises:
-        ValueError: another shape; broadcasting would pair the scores of different users.
+        ValueError: another shape (broadcasting would pair the scores of different users), or no
+            score.
     """
     if positive.dim() != 1 or negative.shape[:1] != positive.shape or negative.dim() > 2:
         raise ValueError(
             f"negative has shape {tuple(negative.shape)} and positive {tuple(positive.shape)}; "
             "they must be [B] or [B, n], and [B]"
         )
+    check_positive("negative, its number of scores,", negative.numel())
     if negative.dim() == 2:
         positive = positive.unsqueeze(-1)  # [B, 1]
     return F.softplus(negative - positive).mean()

@@ -12,6 +12,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from recsys_book.widgets.carried import Refused, check_carried, check_place, check_title
 from recsys_book.widgets.frames import joined
 
 
@@ -28,7 +29,8 @@ class Switches(anywidget.AnyWidget):
         margin: two figures nearer than this are called too close to tell.
 
     Raises:
-        ValueError: shapes that do not fit, figures that are not finite.
+        ValueError: shapes that do not fit, figures that are not finite, a start that is no place, a
+            margin below 0, an empty title.
     """
 
     _esm = joined("shared.js", "switches.js")
@@ -78,12 +80,22 @@ class Switches(anywidget.AnyWidget):
     @traitlets.validate("index")
     def _check_index(self, proposal: dict) -> list[int]:
         sizes = [len(switch["labels"]) for switch in self.switches]
-        index = proposal["value"]
-        if len(index) != len(sizes) or not all(
-            0 <= i < n for i, n in zip(index, sizes, strict=True)
-        ):
-            raise traitlets.TraitError(f"index is {index}; it must be a place on {sizes}")
-        return index
+        return check_place("index", proposal["value"], sizes)
+
+    @traitlets.validate("switches")
+    def _check_switches(self, proposal: dict) -> list[dict]:
+        return check_carried("switches", proposal["value"])
+
+    @traitlets.validate("margin")
+    def _check_margin(self, proposal: dict) -> float:
+        margin = check_carried("margin", proposal["value"])
+        if margin < 0:
+            raise Refused(f"margin is {margin}; it must be 0 or more")
+        return margin
+
+    @traitlets.validate("title")
+    def _check_title(self, proposal: dict) -> str:
+        return check_title(proposal["value"])
 
     def shown(self) -> dict[str, float]:
         """model → the figure shown now."""

@@ -41,16 +41,14 @@ def test_flipping_the_rules_makes_another_model_win(widget):
     verdict = widget.locator(".rb-verdict")
     winners.add(verdict.inner_text())
     for name, position in (
-        ("item model is", "ItemKNN"),
         ("MF is", "as it comes"),
-        ("NeuMF is", "pre-trained"),
-        ("epoch chosen on", "test"),
-        ("measure", "NDCG@10"),
-        ("ranked among", "all films"),
+        ("item model is", "ItemKNN"),
+        ("MF is", "tuned"),
     ):
         field = widget.get_by_role("group", name=name, exact=True)
         field.get_by_label(position, exact=True).check()
         winners.add(verdict.inner_text())
+    assert any("too close" in text.lower() for text in winners), winners
     who = {text.split(" wins")[0] for text in winners if " wins" in text}
     assert who == {"item model", "MF", "NeuMF"}, winners
 

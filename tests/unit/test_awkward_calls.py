@@ -164,6 +164,9 @@ NO_MEAN = {
         MatrixFactorization(U, N), torch.arange(2), torch.full((2, 3), ABSENT), k=2
     ),
     "full catalogue": lambda: full_catalogue(MatrixFactorization(U, N).score, NO_LOG, k=2),
+    "cross-entropy": lambda: losses.bce(NUMBERS, NUMBERS),
+    "BPR": lambda: losses.bpr_loss(NUMBERS, NUMBERS),
+    "BPR, no negatives": lambda: losses.bpr_loss(torch.zeros(3), torch.empty(3, 0)),
     "sampled softmax": lambda: losses.sampled_softmax_loss(NUMBERS, torch.empty(0, 3)),
     "in-batch softmax": lambda: losses.in_batch_softmax_loss(torch.empty(0, 0)),
     "watch-time loss": lambda: losses.watch_time_loss(NUMBERS, NUMBERS.bool(), NUMBERS),

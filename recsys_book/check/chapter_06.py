@@ -430,7 +430,7 @@ class _TooLong(BaseException):
 
 
 class _step_limit:
-    """Stops a loop without end by counting steps of Python: a clock would be short on a machine that
+    """Stops a loop without end by counting steps of Python: a clock is short on a machine that
     is busy."""
 
     def __init__(self, steps: int) -> None:

@@ -19,7 +19,6 @@ from recsys_book.reproduce import (
     ladder as ladder_run,
 )
 from recsys_book.reproduce import leaderboard as run
-from recsys_book.reproduce import record as record_module
 from recsys_book.reproduce import (
     ncf_simulated as ncf_run,
 )
@@ -27,6 +26,7 @@ from recsys_book.reproduce import (
     read_record,
     results_folder,
 )
+from recsys_book.reproduce import record as record_module
 from recsys_book.reproduce import (
     wide_deep_simulated as wide_run,
 )

@@ -2,7 +2,8 @@
 
 Everything is chosen on the validation item: the learning rate from a short list, by the first
 seed, and the number of epochs, for each seed. The model is then trained anew on training and
-validation pairs for that many epochs, and the test items are scored once.
+validation pairs for that many epochs, and the test items are scored. The run was recorded twice,
+the second time with a falling learning rate, so the test has been looked at more than once.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def validation_hit_rate(split: NCFSplit) -> Callable[[MatrixFactorization], floa
 
 
 def choose_and_test(split: NCFSplit, dim: int, seed: int, lr: float) -> tuple[dict, RankingReport]:
-    """Choose the number of epochs on validation, refit on everything, score the test set once."""
+    """Choose the number of epochs on validation, refit on everything, score the test set."""
     hit_rate = validation_hit_rate(split)
     _, history = train_mf(split.train, dim, seed, lr=lr, validate=hit_rate)
     n_epochs = history.best_epoch + 1

@@ -2,7 +2,9 @@
 
 The simulated service: settings are chosen on the validation days of world 100, which no figure
 comes from; figures come from worlds 0 to 2. MovieLens small: one tenth of the ratings to choose by,
-another, looked at once, to test; three starts. Figures only, no titles.
+another to test; three starts. The grids of rates and penalties were widened while this
+was written, and a run prints its test figures as it goes: take that test for one that has been
+seen. Figures only, no titles.
 """
 
 from __future__ import annotations

@@ -465,7 +465,7 @@ def tarred(kind):
 
 
 PACKED = {
-    "log.csv.gz": gzip.compress(TEXT.encode()),
+    "log.csv.gz": gzip.compress(TEXT.encode(), mtime=0),
     "log.csv.bz2": bz2.compress(TEXT.encode()),
     "log.csv.xz": lzma.compress(TEXT.encode()),
     "log.zip": zipped("folder/log.csv"),
@@ -509,13 +509,13 @@ def flagged(packed, flag, method=None):
     ("name", "content", "message"),
     [
         ("log.csv.gz", b"", "is empty"),
-        ("log.csv.gz", gzip.compress(b""), "is empty"),
-        ("log.csv.gz", gzip.compress(TEXT.encode()) + b"junk", "is damaged"),
+        ("log.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
+        ("log.csv.gz", gzip.compress(TEXT.encode(), mtime=0) + b"junk", "is damaged"),
         ("log.csv.gz", TEXT.encode(), "misnamed: its name ends in .gz"),
-        ("log.csv.xz", gzip.compress(TEXT.encode()), "misnamed: its name ends in .xz"),
+        ("log.csv.xz", gzip.compress(TEXT.encode(), mtime=0), "misnamed: its name ends in .xz"),
         (
             "log.csv",
-            gzip.compress(TEXT.encode()),
+            gzip.compress(TEXT.encode(), mtime=0),
             "packed with gzip, which its name does not",
         ),
         ("log.xlsx", zipped("sheet.xml"), "is packed with zip, which .* if it is a spreadsheet"),
@@ -523,7 +523,11 @@ def flagged(packed, flag, method=None):
         ("log.zip", zipped(), "holds 0 files"),
         ("log.zip", flagged(zipped("a.csv"), 1), "password"),
         ("log.zip", flagged(zipped("a.csv"), 0, 99), "compression method"),
-        ("log.csv.gz", gzip.compress("who,what\nä,1\n".encode("latin-1")), "line 2 holds b'.xe4'"),
+        (
+            "log.csv.gz",
+            gzip.compress("who,what\nä,1\n".encode("latin-1"), mtime=0),
+            "line 2 holds b'.xe4'",
+        ),
         ("log.csv", TEXT.encode("utf-16-le"), "is not text in utf-8: it holds zero bytes"),
         ("log.csv", bytes(range(256)), "is not text in utf-8"),
         ("log.csv", b"\n \n", "is empty"),
@@ -591,7 +595,7 @@ def test_a_data_sets_archive_that_is_damaged_inside(tmp_path):
 # ---------------------------------------------------------------- the command
 
 COMMAND = [
-    ("cut.csv.gz", gzip.compress(TEXT.encode())[:2_000], "is damaged or cut short"),
+    ("cut.csv.gz", gzip.compress(TEXT.encode(), mtime=0)[:2_000], "is damaged or cut short"),
     ("broken.zip", zipped("log.csv")[:-40], "is damaged or cut short"),
     ("cut.xz", lzma.compress(TEXT.encode())[:2_000], "is damaged or cut short"),
     ("cut.bz2", bz2.compress(TEXT.encode())[:2_000], "is damaged or cut short"),

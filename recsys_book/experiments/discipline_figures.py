@@ -430,6 +430,10 @@ SAYS_SWEEPS = (
         "1", POPULARITY, "below", "above", sweep="hard",
     ),
     Comparison(
+        "cross-entropy, popularity's negatives without log q: a power of .5 minus 0",
+        "0.5", "0", "below", "above", sweep="power",
+    ),
+    Comparison(
         "cross-entropy, popularity's negatives with log q: a power of 1 minus 0",
         "1", "0", "below", "above", sweep="power, repaired",
     ),

@@ -44,7 +44,11 @@ SAYS = {
 }
 #: The same of a GPU's lines.
 SAYS_GPU = {
-    "GPU, batch 256": (_sentence(": batches of 256 on a GPU over one thread"), "below", 1.5),
+    "GPU, batch 256": (
+        _sentence(": batches of 256 on a GPU over one thread") + ", below 1.5",
+        "below",
+        1.5,
+    ),
     "GPU, float16, batch 65,536": (
         _sentence(": float16 over float32 on a GPU, batches of 65,536"),
         "below",

@@ -438,10 +438,13 @@ def test_a_failed_deck_fails_the_build_and_leaves_the_last_good_book(tmp_path, m
     (tmp_path / "html").mkdir()
     (tmp_path / "html" / "index.html").write_text("good")
     monkeypatch.setattr(build, "FINISHED", tmp_path / "html")
-    monkeypatch.setattr(build, "drop_stale_cache", lambda jobs: False)
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build, "execute", lambda jobs: (False, []))
     monkeypatch.setattr(build.subprocess, "run", lambda *a, **k: Done())
     monkeypatch.setattr(build.slides, "make_all", no_slides)
     monkeypatch.setattr(sys, "argv", ["build.py"])
+    for name in ("TQDM_DISABLE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "RECSYS_BOOK_THREADS"):
+        monkeypatch.setenv(name, "0")  # main sets them; this puts them back
     assert build.main() == 1
     assert (tmp_path / "html" / "index.html").read_text() == "good"
     said = capfd.readouterr().err

@@ -91,6 +91,10 @@ def test_every_control_of_every_widget_changes_the_picture_by_mouse_and_keyboard
         for s in range(sliders.count()):
             slider = sliders.nth(s)
             before = widget.evaluate(PICTURE)
+            if slider.input_value() == "0":  # some start there: a way to come back is needed
+                slider.focus()
+                page.keyboard.press("End")
+                before = changed(widget, PICTURE, before)
             slider.click(position={"x": 4, "y": slider.bounding_box()["height"] / 2})  # far left
             expect(slider, f"widget {i}, slider {s}: mouse").to_have_value("0")
             by_mouse = changed(widget, PICTURE, before)
@@ -118,6 +122,8 @@ def test_play_moves_the_picture_and_alt_text_follows(open_page, path):
         slider, button = widget.locator("input[type=range]").last, widget.locator("button")
         last = int(slider.get_attribute("max"))
         slider.focus()
+        page.keyboard.press("End")  # some start at 0, where Home would change nothing
+        expect(slider).to_have_value(str(last))
         page.keyboard.press("Home")
         expect(slider).to_have_value("0")
         picture, alt = widget.evaluate(PICTURE), widget.evaluate(told)

@@ -35,6 +35,7 @@ BUILD = ROOT / "_build"
 CACHE = BUILD / "notebook-cache"
 WORK = BUILD / "work"  # sphinx's own tree: a failed build may leave it half made
 FINISHED = BUILD / "html"
+UNSHOWN = "unshown.txt"  # in the cache: pages were executed that no finished build has shown
 KEYS = "recsys-book-keys.json"  # in the cache: what each page was executed under
 JOBS_VARIABLE = "RECSYS_BOOK_JOBS"  # notebooks to execute side by side, if not one a core
 CELL_SECONDS, HANGS = 3_600, 7_200  # many times what a cell and Sphinx take on a slow machine
@@ -95,7 +96,8 @@ def execute(jobs: int) -> tuple[bool, list[str]]:
         jobs: how many at a time, one thread each.
 
     Returns:
-        whether any page was executed, and what went wrong: a traceback for each that failed.
+        whether the cache holds runs that no finished build has shown, and what went wrong: a
+        traceback for each page that failed.
     """
     cache, keys = get_cache(CACHE), CACHE / KEYS
     kept = json.loads(keys.read_text(encoding="utf-8")) if keys.is_file() else {}
@@ -110,8 +112,10 @@ def execute(jobs: int) -> tuple[bool, list[str]]:
         if kept.get(name) != now:
             cache.remove_cache(record.pk)
             wanting.append((path, notebook, now))
+    unshown = CACHE / UNSHOWN
     if not wanting:
-        return False, []
+        return unshown.exists(), []
+    unshown.touch()  # Sphinx would not read a page again whose file is as it was
     print(f"Executing {len(wanting)} pages, {min(jobs, len(wanting))} at a time …", flush=True)
 
     def run(path: Path, notebook: nbformat.NotebookNode) -> ExecutionResult:
@@ -201,6 +205,7 @@ def main() -> int:
         return done.returncode
     if arguments.builder != "html":
         return 0
+    (CACHE / UNSHOWN).unlink(missing_ok=True)
     made = WORK / "_build" / "html"
     try:
         slides.make_all(made, cache=CACHE)

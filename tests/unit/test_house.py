@@ -265,7 +265,11 @@ def test_what_is_executed_is_found_again_and_a_failing_page_is_told(small_house,
     assert shown(small_house / "book/lively.md").data["text/plain"] == "42"
     capfd.readouterr()
     bad.unlink()
-    assert build.execute(2) == (False, [])  # what is there is not executed again
+    shown = small_house / "cache" / build.UNSHOWN  # taken away by a build that ends well
+    assert build.execute(2) == (True, [])  # the failed build has shown nothing yet
+    assert "executed" not in capfd.readouterr().out  # what is there is not executed again
+    shown.unlink()
+    assert build.execute(2) == (False, [])
     write_chapter(small_house, "00_first", "1 + 1", prose="Other words.")
     assert build.execute(2) == (False, [])
     write_chapter(small_house, "00_first", "1 + 2")

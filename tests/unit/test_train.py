@@ -122,7 +122,7 @@ def test_killed_training_resumes_to_the_same_result(tmp_path):
     )
     here = str(__import__("pathlib").Path(__file__).parent)
     process = subprocess.Popen([sys.executable, "-c", script, str(path), here])
-    deadline = time.time() + 120
+    deadline = time.time() + 900
     while not path.exists() and time.time() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)

@@ -4,6 +4,7 @@ only then swap.
 - Notebooks are executed as many at a time as there are cores, one thread each, and their outputs
   are cached. A page is executed again when its own code changes, a module that it really imports, a
   record that it reads, the installed versions or the data at hand; never for its prose.
+- Where nothing has changed since the last finished book, nothing is done.
 - Warnings and failing cells fail the build with a non-zero exit, and the last good book stays.
 - No clock decides whether the book builds: the limits below only end what hangs.
 """
@@ -17,7 +18,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distributions
 from pathlib import Path
 
 import nbformat
@@ -35,6 +38,7 @@ BUILD = ROOT / "_build"
 CACHE = BUILD / "notebook-cache"
 WORK = BUILD / "work"  # sphinx's own tree: a failed build may leave it half made
 FINISHED = BUILD / "html"
+MADE_FROM = "made-from.txt"  # beside the finished book: digest of all it was made from
 UNSHOWN = "unshown.txt"  # in the cache: pages were executed that no finished build has shown
 KEYS = "recsys-book-keys.json"  # in the cache: what each page was executed under
 JOBS_VARIABLE = "RECSYS_BOOK_JOBS"  # notebooks to execute side by side, if not one a core
@@ -66,9 +70,6 @@ def key(path: Path) -> str:
     versions, and which data sets are at hand. Prose, other chapters' modules and the checks of the
     exercises are not among it.
     """
-    from recsys_book.data import DATASETS
-    from recsys_book.data.fetch import cache_folder, mirror_folder
-
     package = ROOT / "recsys_book"
     code = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
     files = closure(code, package)
@@ -80,10 +81,43 @@ def key(path: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
-    for name in sorted(DATASETS):
-        at_hand = mirror_folder(name) is not None or cache_folder(name).is_dir()
-        digest.update(f"{name}: {at_hand}".encode())
-    digest.update(sys.version.encode())
+    digest.update("\n".join([*data_at_hand(), sys.version]).encode())
+    return digest.hexdigest()
+
+
+def data_at_hand() -> list[str]:
+    """A line for each data set: whether a page that asks for it finds it."""
+    from recsys_book.data import DATASETS
+    from recsys_book.data.fetch import cache_folder, mirror_folder
+
+    return [
+        f"{name}: {mirror_folder(name) is not None or cache_folder(name).is_dir()}"
+        for name in sorted(DATASETS)
+    ]
+
+
+def sources() -> Iterator[Path]:
+    """Every file that the finished book may depend on."""
+    made = {"__pycache__", "node_modules", "generated", "vendor"}
+    handed_in = {"downloaded", "submitted", "autograded", "feedback"}
+    for name in ("_config.yml", "_toc.yml", "constraints.txt", "requirements.txt"):
+        yield ROOT / name
+    for part in ("book", "chapters", "recsys_book"):
+        for folder, folders, names in os.walk(ROOT / part):
+            leave = made | (handed_in if Path(folder).name == "exercises" else set())
+            folders[:] = [f for f in folders if f not in leave and not f.startswith(".")]
+            yield from (Path(folder, n) for n in names if not n.startswith((".", "gradebook.db")))
+
+
+def all_it_is_made_from() -> str:
+    """Digest of the sources, the installed packages and the data at hand."""
+    digest = hashlib.sha256()
+    for file in sorted(set(sources())):
+        if file.is_file():
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest.update(f"{file.relative_to(ROOT)} {content}\n".encode())
+    installed = {f"{d.name}=={d.version}" for d in distributions()}
+    digest.update("\n".join([*sorted(installed), *data_at_hand(), sys.version]).encode())
     return digest.hexdigest()
 
 
@@ -179,6 +213,11 @@ def main() -> int:
     told = os.environ.get(JOBS_VARIABLE, str(cores()))
     if not told.isdecimal() or int(told) < 1:
         parser.error(f"{JOBS_VARIABLE} is {told!r}; it must be a whole number above 0")
+    from_what, stamp = all_it_is_made_from(), BUILD / MADE_FROM
+    there = stamp.read_text(encoding="utf-8") if stamp.is_file() and FINISHED.is_dir() else None
+    if arguments.builder == "html" and there == from_what:
+        print(f"Nothing has changed since the book in {FINISHED / 'index.html'} was made.")
+        return 0
     tools = Path(__file__).parent
     for script in ("vendor.py", "art.py"):
         subprocess.run([sys.executable, str(tools / script)], check=True)
@@ -213,7 +252,9 @@ def main() -> int:
         print(f"No slides: {error}; {last_good()}.", file=sys.stderr)
         return 1
     hand_out(made)
+    stamp.unlink(missing_ok=True)
     swap_in(made)
+    stamp.write_text(from_what, encoding="utf-8")
     print(f"The book is in {FINISHED / 'index.html'}, its slides in {FINISHED / 'slides'}")
     return 0
 

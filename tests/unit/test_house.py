@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -242,6 +243,69 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
     assert build.main() == 1
     told = capfd.readouterr().err
     assert "00_first.ipynb:\nZeroDivision" in told and "the last good book stays" in told
+
+
+def test_where_nothing_has_changed_nothing_is_done(small_house, monkeypatch, capfd):
+    import build
+
+    made = small_house / "_build/work/_build/html"
+    made.mkdir(parents=True)
+    (made / "index.html").write_text("a book")
+    monkeypatch.setattr(build, "BUILD", small_house / "_build")
+    monkeypatch.setattr(build, "WORK", small_house / "_build/work")
+    monkeypatch.setattr(build, "FINISHED", small_house / "_build/html")
+    monkeypatch.setattr(build, "execute", lambda jobs: (False, []))
+    monkeypatch.setattr(build, "hand_out", lambda made: None)
+    monkeypatch.setattr(build.slides, "make_all", lambda made, cache: None)
+    monkeypatch.setattr(sys, "argv", ["build.py"])
+    for name in ("TQDM_DISABLE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "RECSYS_BOOK_THREADS"):
+        monkeypatch.setenv(name, "0")  # main sets them; this puts them back
+    asked = []
+
+    class Done:
+        returncode = 0
+
+    def sphinx(command, **options):
+        asked.append(command)
+        return Done
+
+    monkeypatch.setattr(build.subprocess, "run", sphinx)
+
+    def did_something():
+        asked.clear()
+        returned = build.main()
+        assert returned == Done.returncode if asked else returned == 0
+        return bool(asked)
+
+    assert did_something() and not did_something()
+    assert "Nothing has changed" in capfd.readouterr().out
+    for name in (
+        "_config.yml", "_toc.yml", "constraints.txt", "book/page.md", "book/new.css",
+        "book/exercises/release/a.ipynb", "recsys_book/second.py", "recsys_book/records/a.json",
+        "recsys_book/check/core.py", "recsys_book/widgets/play.js", "chapters/00_first.ipynb",
+    ):  # fmt: skip
+        path = small_house / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text((path.read_text() if path.exists() else "") + "\n")
+        assert did_something() and not did_something(), name
+    (small_house / "book/page.md").unlink()
+    assert did_something() and not did_something()
+    (small_house / "data" / "ncf-ml-1m").mkdir(parents=True)
+    monkeypatch.setenv("RECSYS_BOOK_DATA", str(small_house / "data"))
+    assert did_something() and not did_something()
+    for name in ("recsys_book/__pycache__/x.pyc", "book/exercises/submitted/ada.ipynb"):
+        path = small_house / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of no page")
+        assert not did_something(), name
+    shutil.rmtree(small_house / "_build/html")
+    assert did_something() and not did_something()
+    (small_house / "_toc.yml").write_text("broken")
+    Done.returncode = 1
+    assert did_something() and did_something()  # a failed build is tried again
+    (small_house / "_toc.yml").write_text("mended")
+    Done.returncode = 0
+    assert did_something() and not did_something()
 
 
 def test_what_is_executed_is_found_again_and_a_failing_page_is_told(small_house, capfd):

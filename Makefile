@@ -35,7 +35,7 @@ notebooks: $(STAMP)  ## chapters and solved exercises under nbval; the limits on
 		--dist loadfile --timeout 7200 chapters book/exercises/source
 
 classroom: $(STAMP)  ## the exercises, handed out and graded by nbgrader
-	$(PYTEST) tests/classroom --dist loadgroup
+	$(PYTEST) tests/classroom
 
 pages: $(STAMP)  # built without the reader's data, as the published book is
 	env -u RECSYS_BOOK_DATA $(BOOK)

@@ -18,6 +18,12 @@ def laid_out(page) -> None:
         done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))""")
 
 
+def at_rest(page) -> None:
+    """Wait until colours that turn slowly have turned."""
+    laid_out(page)
+    page.evaluate("Promise.allSettled(document.getAnimations().map(a => a.finished))")
+
+
 def changed(what, script: str, before):
     """What a script tells of a locator, once it is no longer what it was before."""
     page, told = what.page, f"([node, before]) => ({script})(node) !== before"

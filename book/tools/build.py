@@ -178,6 +178,16 @@ def _reader(path: Path) -> dict:
     return {"name": "nbformat" if path.suffix == ".ipynb" else "myst_nb_md", "type": "plugin"}
 
 
+def own_ipython() -> Path:
+    """A folder of settings for the kernels: none of the reader's own, which could change a page,
+    and no warning that a kernel on this machine talks to this machine unencrypted."""
+    profile = BUILD / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    quiet = "get_config().IPKernelApp.log_level = 'ERROR'\n"
+    (profile / "ipython_kernel_config.py").write_text(quiet, encoding="utf-8")
+    return profile.parent
+
+
 def hand_out(made: Path) -> None:
     """Put the students' copies of the exercises into a finished site, where its links lead."""
     folder = made / "book" / "exercises" / "release"
@@ -221,8 +231,9 @@ def main() -> int:
     tools = Path(__file__).parent
     for script in ("vendor.py", "art.py"):
         subprocess.run([sys.executable, str(tools / script)], check=True)
+    # Kernels inherit all of it.
     os.environ |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
-    os.environ |= {THREADS_VARIABLE: "1"}  # kernels inherit all of it
+    os.environ |= {THREADS_VARIABLE: "1", "IPYTHONDIR": str(own_ipython())}
     CACHE.mkdir(parents=True, exist_ok=True)
     executed, failures = execute(int(told))
     if failures:

@@ -144,6 +144,9 @@ def test_a_page_names_its_place_and_what_it_is(path):
     assert told["og:url"] == BASE + path and told["og:site_name"] == SPHINX["ogp_site_name"]
     assert told["og:title"] and heading.startswith(told["og:title"][:20])
     assert len(told["og:description"]) > 40
+    described = [m["content"] for m in page.select("meta[name='description']")]
+    assert path not in CHAPTERS or described == [told["og:description"]]
+    assert not told["og:description"].startswith("Open in Colab")  # a chapter's first link
     assert told["og:image"] == SPHINX["ogp_image"].replace(SPHINX["ogp_site_url"], BASE)
     assert told["og:image:alt"] == SPHINX["ogp_image_alt"]
     assert there("", told["og:image"].removeprefix(BASE))

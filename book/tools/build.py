@@ -223,7 +223,7 @@ def main() -> int:
     told = os.environ.get(JOBS_VARIABLE, str(cores()))
     if not told.isdecimal() or int(told) < 1:
         parser.error(f"{JOBS_VARIABLE} is {told!r}; it must be a whole number above 0")
-    from_what, stamp = all_it_is_made_from(), BUILD / MADE_FROM
+    from_what, stamp = all_it_is_made_from(), FINISHED.with_name(MADE_FROM)
     there = stamp.read_text(encoding="utf-8") if stamp.is_file() and FINISHED.is_dir() else None
     if arguments.builder == "html" and there == from_what:
         print(f"Nothing has changed since the book in {FINISHED / 'index.html'} was made.")

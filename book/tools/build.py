@@ -42,6 +42,9 @@ MADE_FROM = "made-from.txt"  # beside the finished book: digest of all it was ma
 UNSHOWN = "unshown.txt"  # in the cache: pages were executed that no finished build has shown
 KEYS = "recsys-book-keys.json"  # in the cache: what each page was executed under
 JOBS_VARIABLE = "RECSYS_BOOK_JOBS"  # notebooks to execute side by side, if not one a core
+FOR_KERNELS = {
+    "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", THREADS_VARIABLE: "1",
+}  # fmt: skip
 CELL_SECONDS, HANGS = 3_600, 7_200  # many times what a cell and Sphinx take on a slow machine
 
 
@@ -231,9 +234,7 @@ def main() -> int:
     tools = Path(__file__).parent
     for script in ("vendor.py", "art.py"):
         subprocess.run([sys.executable, str(tools / script)], check=True)
-    # Kernels inherit all of it.
-    os.environ |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
-    os.environ |= {THREADS_VARIABLE: "1", "IPYTHONDIR": str(own_ipython())}
+    os.environ |= FOR_KERNELS | {"IPYTHONDIR": str(own_ipython())}
     CACHE.mkdir(parents=True, exist_ok=True)
     executed, failures = execute(int(told))
     if failures:

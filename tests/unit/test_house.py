@@ -135,11 +135,6 @@ def test_no_large_file_is_tracked():
     assert not large
 
 
-SET_BY_THE_BUILD = (
-    "TQDM_DISABLE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "RECSYS_BOOK_THREADS", "IPYTHONDIR",
-)  # fmt: skip
-
-
 @pytest.fixture
 def small_house(tmp_path, monkeypatch):
     """A repository of two chapters, of which each has a module and a record of its own."""
@@ -240,7 +235,7 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
 
     monkeypatch.setattr(build.subprocess, "run", lambda *a, **k: Failed())
     monkeypatch.setattr(sys, "argv", ["build.py"])
-    for name in SET_BY_THE_BUILD:
+    for name in (*build.FOR_KERNELS, "IPYTHONDIR"):
         monkeypatch.setenv(name, "0")  # this puts them back
     assert build.main() == 1
     assert (finished / "index.html").read_text() == "good"
@@ -264,7 +259,7 @@ def test_where_nothing_has_changed_nothing_is_done(small_house, monkeypatch, cap
     monkeypatch.setattr(build, "hand_out", lambda made: None)
     monkeypatch.setattr(build.slides, "make_all", lambda made, cache: None)
     monkeypatch.setattr(sys, "argv", ["build.py"])
-    for name in SET_BY_THE_BUILD:
+    for name in (*build.FOR_KERNELS, "IPYTHONDIR"):
         monkeypatch.setenv(name, "0")  # this puts them back
     asked = []
 

@@ -443,8 +443,9 @@ def test_a_failed_deck_fails_the_build_and_leaves_the_last_good_book(tmp_path, m
     monkeypatch.setattr(build.subprocess, "run", lambda *a, **k: Done())
     monkeypatch.setattr(build.slides, "make_all", no_slides)
     monkeypatch.setattr(sys, "argv", ["build.py"])
-    for name in ("TQDM_DISABLE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "RECSYS_BOOK_THREADS"):
-        monkeypatch.setenv(name, "0")  # main sets them; this puts them back
+    monkeypatch.setattr(build, "BUILD", tmp_path)
+    for name in (*build.FOR_KERNELS, "IPYTHONDIR"):
+        monkeypatch.setenv(name, "0")  # this puts them back
     assert build.main() == 1
     assert (tmp_path / "html" / "index.html").read_text() == "good"
     said = capfd.readouterr().err

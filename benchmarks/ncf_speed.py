@@ -38,10 +38,10 @@ from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.experiments import ncf as lab
 from recsys_book.losses import bce
-from recsys_book.machine import threads_wanted, use_threads
+from recsys_book.machine import has_bfloat16, keep_freed_memory, threads_wanted, use_threads
 from recsys_book.models.ncf import NeuMF
 from recsys_book.sampling import UnseenItems, beside_negatives
-from recsys_book.train import fit, has_bfloat16, keep_freed_memory
+from recsys_book.train import fit
 
 FACTORS, N_NEGATIVES, TARGET = 32, 4, 0.78
 OURS = {8_192: 0.008, 1_024: 0.003, 256: 0.0015}  # batch, in positives: learning rate
@@ -97,7 +97,7 @@ class TextbookNeuMF(nn.Module):
         return self.output(torch.cat([self.p(users) * self.q(items), tower], -1)).squeeze(-1)
 
 
-def textbook(split: NCFSplit, judge: lab.Judge, epochs: int) -> dict:
+def textbook(split: NCFSplit, judge: lab.PaperJudge, epochs: int) -> dict:
     """Train the textbook way; seconds of sampling, training and evaluation by epoch."""
     train = split.train
     torch.manual_seed(0)
@@ -122,7 +122,7 @@ def textbook(split: NCFSplit, judge: lab.Judge, epochs: int) -> dict:
 # ---------------------------------------------------------------- ours
 
 
-def ours(split: NCFSplit, judge: lab.Judge, epochs: int, amp: bool, size: int) -> dict:
+def ours(split: NCFSplit, judge: lab.PaperJudge, epochs: int, amp: bool, size: int) -> dict:
     """Train with the book's `fit`."""
     train, told = split.train, Told(f"ours, {size:,}, {'bfloat16' if amp else 'float32'}")
     torch.manual_seed(0)
@@ -155,7 +155,7 @@ def ours(split: NCFSplit, judge: lab.Judge, epochs: int, amp: bool, size: int) -
 # ---------------------------------------------------------------- RecBole
 
 
-def recbole(python: str, split: NCFSplit, judge: lab.Judge, epochs: int) -> dict:
+def recbole(python: str, split: NCFSplit, judge: lab.PaperJudge, epochs: int) -> dict:
     """Train RecBole's NeuMF in its own environment, at the quickest of several batch sizes."""
     here = Path(__file__).with_name("ncf_speed_recbole.py")
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def recbole(python: str, split: NCFSplit, judge: lab.Judge, epochs: int) -> dict
 # ---------------------------------------------------------------- telling
 
 
-def hit_rate(judge: lab.Judge, model) -> float:
+def hit_rate(judge: lab.PaperJudge, model) -> float:
     """HR@10 on the validation items."""
     return float(judge.validation_report(model).hit_rate.mean())
 

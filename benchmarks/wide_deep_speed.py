@@ -29,10 +29,10 @@ import numpy as np
 import torch
 
 from recsys_book.losses import bce
-from recsys_book.machine import threads_wanted, use_threads
+from recsys_book.machine import has_bfloat16, keep_freed_memory, threads_wanted, use_threads
 from recsys_book.metrics import auc
 from recsys_book.models.wide_and_deep import WideAndDeep, wide_and_deep_optimizers
-from recsys_book.train import fit, has_bfloat16, keep_freed_memory
+from recsys_book.train import fit
 
 N_FIELDS, N_VALUES, N_PAIRS, DIM, HIDDEN = 8, 2_000, 4_000, 16, (256, 128, 64)
 PEERS = ("deepctr", "rechub")

@@ -1,8 +1,7 @@
 """Code behind the book "Deep Learning Foundations of Recommender Systems".
 
-One idea a file. Imports run downward only: chapters use plots, widgets, claims and reproduce; these
-use train and evaluate; these use models, losses and sampling; these use layers and metrics; these
-use data. Chapters import from the modules by name, so this file stays empty of shortcuts.
+One idea a file. Who may import whom stands in pyproject.toml. Chapters import from the modules by
+name, so this file stays empty of shortcuts.
 """
 
 import sys

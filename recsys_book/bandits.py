@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_ids, check_positive, check_same_shape
+from recsys_book.arguments import check_finite, check_ids, check_positive, check_same_shape
 
 
 class _CountsClicks:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.checks import check_finite, check_positive, check_same_shape
+from recsys_book.arguments import check_finite, check_positive, check_same_shape
 
 BINS = ("quantile", "uniform")
 

@@ -76,10 +76,12 @@ def bootstrap_interval(
         ValueError: fewer than two values, or one that is not finite.
     """
     values = _figures(values)
-    random = np.random.RandomState(seed)
-    means = [values[random.randint(len(values), size=len(values))].mean() for _ in range(draws)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(values.mean(), float(low), float(high), len(values), over="users")
+    found = stats.bootstrap(
+        (values,), np.mean, n_resamples=draws, confidence_level=level, method="percentile",
+        batch=max(1, 2_000_000 // len(values)), random_state=np.random.RandomState(seed),
+    )  # fmt: skip
+    low, high = map(float, found.confidence_interval)
+    return Interval(values.mean(), low, high, len(values), over="users")
 
 
 def paired_bootstrap(

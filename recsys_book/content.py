@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+from sklearn.linear_model import Ridge
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.checks import check_finite, check_ids, check_positive
+from recsys_book.arguments import check_finite, check_ids, check_positive
 
 
 class ContentUnavailable(RuntimeError):
@@ -130,19 +132,20 @@ def one_hots(*columns: Tensor) -> Tensor:
 # ---------------------------------------------------------------- vectors for those who have none
 
 
-def vectors_from_content(content: Tensor, vectors: Tensor, known: Tensor, l2: float) -> Tensor:
+def vectors_from_content(
+    vectors: Tensor, content: Tensor | np.ndarray | sparse.spmatrix, known: Tensor, l2: float = 1.0
+) -> Tensor:
     """Ridge regression of trained vectors on content: what would a new item's vector be?
 
-    min over W, a of  Σ_known |v_i − a − W c_i|² + l2 |W|², in closed form (Hoerl, Kennard,
-    Technometrics 12, 1970, https://doi.org/10.1080/00401706.1970.10488634); the intercept a is not
-    shrunk. Mapping content onto trained factors is from Gantner et al.: Learning Attribute-to-
-    Feature Mappings for Cold-Start Recommendations. ICDM 2010,
-    https://doi.org/10.1109/ICDM.2010.129.
+    min over W, a of  Σ_known |v_i − a − W c_i|² + l2 |W|² (Hoerl, Kennard, Technometrics 12, 1970,
+    https://doi.org/10.1080/00401706.1970.10488634), by scikit-learn; the intercept a is not shrunk.
+    Mapping content onto trained factors is from Gantner et al.: Learning Attribute-to-Feature
+    Mappings for Cold-Start Recommendations. ICDM 2010, https://doi.org/10.1109/ICDM.2010.129.
 
     Args:
-        content: `[N, C]`.
         vectors: `[N, D]`; rows of unknown items are not looked at.
-        known: `[N]` bool.
+        content: `[N, C]`: a tensor, an array or a sparse matrix.
+        known: `[N]` bool, items whose vectors have been trained; at least one.
         l2: above 0; so much, in units of items, does a column without evidence weigh.
 
     Returns:
@@ -151,27 +154,28 @@ def vectors_from_content(content: Tensor, vectors: Tensor, known: Tensor, l2: fl
     Raises:
         ValueError: nothing known, shapes that do not fit, NaN, l2 not above 0.
     """
+    vectors = vectors.detach()
     _check_known(known, "vectors", vectors)
-    if content.dim() != 2 or len(content) != len(vectors):
+    if len(content.shape) != 2 or content.shape[0] != len(vectors):
         raise ValueError(f"content has shape {tuple(content.shape)}; it must be [{len(known)}, C]")
-    check_finite("content", content)
+    columns = content.detach().cpu().double().numpy() if isinstance(content, Tensor) else content
+    told = columns.data if sparse.issparse(columns) else columns
+    check_finite("content", torch.from_numpy(np.asarray(told, dtype=np.float64)))
     check_positive("l2", l2)
-    x, y = content[known].double(), vectors[known].double()
-    centre_x, centre_y = x.mean(0), y.mean(0)
-    x, y = x - centre_x, y - centre_y
-    gram = x.T @ x + l2 * torch.eye(x.shape[1], dtype=torch.float64, device=x.device)  # [C, C]
-    weights = torch.linalg.solve(gram, x.T @ y)  # [C, D]
-    predicted = centre_y + (content.double() - centre_x) @ weights
-    return torch.where(known[:, None], vectors, predicted.to(vectors.dtype))
+    rows = known.cpu().numpy()
+    ridge = Ridge(alpha=l2).fit(columns[rows], vectors[known].cpu().double().numpy())
+    # With D = 1 scikit-learn drops the axis.
+    predicted = torch.from_numpy(ridge.predict(columns)).view(len(vectors), -1).to(vectors)
+    return torch.where(known[:, None], vectors, predicted)
 
 
-def category_means(category: Tensor, vectors: Tensor, known: Tensor) -> Tensor:
+def category_means(vectors: Tensor, category: Tensor, known: Tensor) -> Tensor:
     """A new item starts as the mean of the known items of its category.
 
     Args:
-        category: `[N]` int64, from 0.
         vectors: `[N, D]`; rows of unknown items are not looked at.
-        known: `[N]` bool.
+        category: `[N]` int64, from 0.
+        known: `[N]` bool, items whose vectors have been trained; at least one.
 
     Returns:
         `[N, D]`: known items keep their vectors; in a category without any known item the mean of
@@ -187,7 +191,7 @@ def category_means(category: Tensor, vectors: Tensor, known: Tensor) -> Tensor:
     check_ids("category", category, max(n, 1))
     some, of = vectors[known].double(), category[known].long()
     count = torch.bincount(of, minlength=n)  # [n]
-    total = torch.zeros(n, vectors.shape[1], dtype=torch.float64).index_add_(0, of, some)
+    total = some.new_zeros(n, vectors.shape[1]).index_add_(0, of, some)
     mean = torch.where(count[:, None] > 0, total / count.clamp(min=1)[:, None], some.mean(0))
     return torch.where(known[:, None], vectors, mean[category.long()].to(vectors.dtype))
 

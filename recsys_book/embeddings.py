@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys_book.checks import check_finite, check_ids, check_positive
+from recsys_book.arguments import check_finite, check_ids, check_positive
 
 MEASURES = ("cosine", "dot product")
 
@@ -61,35 +60,6 @@ class PaddedEmbedding(nn.Module):
         return self.table(ids)
 
 
-def set_rows(table: nn.Embedding, rows: Tensor, vectors: Tensor) -> None:
-    """Write vectors `[R, D]` into rows `[R]` of a table: how a new item gets its first vector.
-
-    Args:
-        table: changed in place.
-        rows: ids, each at most once, the padding row not among them.
-        vectors: what to write.
-
-    Raises:
-        ValueError: a row out of range or twice, the padding row, a shape that does not fit, NaN.
-    """
-    if rows.dim() != 1:
-        raise ValueError(f"rows has shape {tuple(rows.shape)}; it must be [R]")
-    check_ids("rows", rows, table.num_embeddings)
-    if len(rows.unique()) < len(rows):
-        raise ValueError(f"rows has {len(rows)} entries, some of them twice; which one would count")
-    if table.padding_idx is not None and bool((rows == table.padding_idx).any()):
-        raise ValueError(f"rows contains {table.padding_idx}, the padding row; it stays zero")
-    if vectors.shape != (len(rows), table.embedding_dim):
-        raise ValueError(
-            f"vectors has shape {tuple(vectors.shape)}; "
-            f"it must be {(len(rows), table.embedding_dim)}"
-        )
-    vectors = vectors.to(table.weight.dtype)
-    check_finite("vectors", vectors)
-    with torch.no_grad():
-        table.weight[rows] = vectors
-
-
 # ---------------------------------------------------------------- hashing
 
 
@@ -97,8 +67,7 @@ def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
     """Spread ids over buckets 0..n_buckets−1: a vocabulary that needs no list of what exists.
 
     Weinberger et al.: Feature Hashing for Large Scale Multitask Learning. ICML 2009,
-    https://doi.org/10.1145/1553374.1553516. The mixing is splitmix64's, on 64-bit integers: the
-    same on every machine.
+    https://doi.org/10.1145/1553374.1553516. The same on every machine.
 
     Args:
         ids: whole numbers of any shape, or a sequence of words, shape `[n]`.
@@ -109,8 +78,8 @@ def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
         int64, the shape of `ids`.
     """
     check_positive("n_buckets", n_buckets)
-    if n_buckets != int(n_buckets):
-        raise ValueError(f"n_buckets is {n_buckets}; it must be a whole number")
+    if n_buckets != int(n_buckets) or n_buckets > 1 << 62:
+        raise ValueError(f"n_buckets is {n_buckets}; it must be a whole number, at most 2^62")
     if not isinstance(ids, Tensor):
         listed = [] if isinstance(ids, str) else list(ids)
         if listed and all(isinstance(i, str) for i in listed):
@@ -123,14 +92,37 @@ def hash_ids(ids: Tensor | Sequence, n_buckets: int, seed: int = 0) -> Tensor:
             raise ValueError(f"ids is {ids!r:.60}; it must be a list of whole numbers, or of words")
     if ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8):
         raise ValueError(f"ids has dtype {ids.dtype}; it must be whole numbers, or words")
-    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is what is meant
-        x = ids.cpu().long().numpy().view(np.uint64)
-        x = x + np.uint64(0x9E3779B97F4A7C15) * np.uint64(2 * seed + 1)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-        buckets = np.asarray(x % np.uint64(n_buckets), dtype=np.int64)  # one id gives a scalar
-    return torch.from_numpy(buckets).to(ids.device)
+    mixed = mix_bits(ids.long() + _wrapped(_ODD[0] * (2 * seed + 1)))
+    # The remainder of the 64 bits as a number without a sign: of all but the last, then of both.
+    return (((mixed >> 1) & _LARGEST) % n_buckets * 2 + (mixed & 1)) % n_buckets
+
+
+def mix_bits(x: Tensor) -> Tensor:
+    """Shuffle the bits of int64 numbers, one to one: neighbours land far apart.
+
+    The last steps of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
+    Generators. OOPSLA 2014, https://doi.org/10.1145/2660193.2660195): each product with an odd
+    number and each shift moves what one bit says to many. Arithmetic on int64 wraps around, on
+    every machine alike.
+    """
+    for shift, odd in ((30, _ODD[1]), (27, _ODD[2])):
+        x = (x ^ _shifted(x, shift)) * odd
+    return x ^ _shifted(x, 31)
+
+
+def _shifted(x: Tensor, by: int) -> Tensor:
+    """To the right, with zeros from the left also where the first bit is one."""
+    return (x >> by) & ((1 << (64 - by)) - 1)
+
+
+def _wrapped(number: int) -> int:
+    """The number of 64 bits with a sign that has the same last 64 bits."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+_LARGEST = (1 << 63) - 1
+#: SplitMix64's constants, as numbers with a sign.
+_ODD = tuple(map(_wrapped, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)))
 
 
 def share_colliding(buckets: Tensor) -> float:
@@ -260,67 +252,6 @@ def _directions(vectors: Tensor) -> Tensor:
     """Rows scaled to length 1, at any scale; zeros stay zeros."""
     largest = vectors.abs().amax(dim=1, keepdim=True)
     return F.normalize(vectors / torch.where(largest > 0, largest, 1))
-
-
-# ---------------------------------------------------------------- vectors for the new
-
-
-def category_mean(vectors: Tensor, categories: Tensor, known: Tensor) -> Tensor:
-    """Give every unknown row the mean vector of the known rows of its category.
-
-    Args:
-        vectors: `[N, D]`; what stands in unknown rows is not looked at.
-        categories: `[N]` int64 from 0.
-        known: `[N]` bool, rows whose vectors have been trained; at least one.
-
-    Returns:
-        `[N, D]`, known rows as they were. A category with no known row gets the mean of all.
-    """
-    _check_known(vectors, known)
-    if categories.shape != known.shape:
-        raise ValueError(
-            f"categories has shape {tuple(categories.shape)}; it must be [{len(vectors)}]"
-        )
-    n = max(int(categories.max()), 0) + 1
-    check_ids("categories", categories, n)
-    total = vectors.new_zeros(n, vectors.shape[1]).index_add_(0, categories[known], vectors[known])
-    count = torch.bincount(categories[known], minlength=n)[:, None]
-    means = torch.where(count > 0, total / count.clamp(min=1), vectors[known].mean(0))
-    return torch.where(known[:, None], vectors, means[categories])
-
-
-def from_content(vectors: Tensor, content, known: Tensor, l2: float = 1.0) -> Tensor:
-    """Give every unknown row the vector that its content foretells: a ridge regression.
-
-    The map from content to vectors is learned on the known rows (scikit-learn's Ridge).
-
-    Args:
-        vectors: `[N, D]`; what stands in unknown rows is not looked at.
-        content: `[N, C]` features, such as one-hots or TF-IDF; an array or a sparse matrix.
-        known: `[N]` bool, rows whose vectors have been trained; at least one.
-        l2: strength of the ridge.
-
-    Returns:
-        `[N, D]`, known rows as they were.
-    """
-    _check_known(vectors, known)
-    if content.shape[0] != len(vectors):
-        raise ValueError(f"content has {content.shape[0]} rows for {len(vectors)} vectors")
-    rows = known.numpy()
-    vectors = vectors.detach()
-    if vectors.dim() != 2:
-        raise ValueError(f"vectors has shape {tuple(vectors.shape)}; it must be [N, D]")
-    ridge = Ridge(alpha=l2).fit(content[rows], vectors[known].numpy())
-    # With D = 1 scikit-learn drops the axis.
-    guess = torch.from_numpy(ridge.predict(content)).to(vectors.dtype).view(len(vectors), -1)
-    return torch.where(known[:, None], vectors, guess)
-
-
-def _check_known(vectors: Tensor, known: Tensor) -> None:
-    _check_mask("known", known, len(vectors))
-    if not bool(known.any()):
-        raise ValueError("known marks no row; there is nothing to learn from")
-    check_finite("vectors", vectors[known])
 
 
 def _check_mask(name: str, mask: Tensor, n: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_ids, check_whole
+from recsys_book.arguments import check_ids, check_whole
 from recsys_book.data.interactions import ABSENT, Interactions, PairsOfUsers
 from recsys_book.metrics import ranking_at_k
 from recsys_book.sampling import UnseenItems

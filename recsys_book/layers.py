@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from recsys_book.checks import check_ids, check_positive
+from recsys_book.arguments import check_ids, check_positive
 
 #: Bags: for the field at position f, further ids of that field and which of them are real.
 #: {f: (ids [B, L], mask [B, L])}
@@ -96,7 +96,7 @@ def look_up(table: Tensor, ids: Tensor) -> Tensor:
     return _LookUp.apply(table, ids)
 
 
-class Table(nn.Embedding):
+class QuickEmbedding(nn.Embedding):
     """`nn.Embedding`, with `look_up`'s gradient; of the same weights it gives the same rows."""
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.checks import check_finite, check_positive, check_same_shape
+from recsys_book.arguments import check_finite, check_positive, check_same_shape
 
 
 def bce(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Cores and threads: one thread a process, as many processes as there are cores.
+"""What the machine has, and how a process uses it: one thread a process, a process a core.
 
 Threads of one process wait for each other in a loop. On two cores, two of them beside any other
 busy program wait more than they work, at a tenth of one thread's speed; and models of this book's
@@ -7,6 +7,7 @@ size gain little from a second one.
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import torch
@@ -47,3 +48,23 @@ def use_threads(n: int) -> None:
         os.environ[name] = str(n)
     threadpool_limits(n)
     torch.set_num_threads(n)
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16 itself; otherwise it would only be slower."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # newer PyTorch only
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep large pieces of memory it was given back, where it can (glibc).
+
+    Otherwise every large tensor of every step is fetched from the system anew, page by page.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # another C library: nothing to ask
+    trim_threshold, mmap_threshold = -1, -3  # as malloc.h names them
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)

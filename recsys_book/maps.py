@@ -17,7 +17,7 @@ from sklearn import manifold
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_ids, check_positive
+from recsys_book.arguments import check_finite, check_ids, check_positive
 
 #: How a map goes on from its successor: fewer steps, from half its size (so that points can pass
 #: each other), and without the early exaggeration that would scramble the places it starts from.

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.checks import NotFinite, check_finite, check_ids, check_k, check_same_shape
+from recsys_book.arguments import NotFinite, check_finite, check_ids, check_k, check_same_shape
 
 TIE_RULES = ("worst", "average", "best")
 

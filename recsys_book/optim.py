@@ -26,7 +26,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from recsys_book.checks import check_positive
+from recsys_book.arguments import check_positive
 
 
 class FTRL(torch.optim.Optimizer):

@@ -15,8 +15,11 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import nn
+
+from recsys_book.train import History
 
 #: Okabe and Ito's palette: told apart with every common form of colour blindness.
 PALETTE = {
@@ -120,6 +123,31 @@ def seed_dots(ax: plt.Axes, y: float, values: Sequence[float], reach: float, col
     ax.plot(values, [y] * len(values), "o", ms=4, alpha=0.4, color=colour)
     mean = sum(values) / len(values)
     ax.errorbar(mean, y, xerr=reach, fmt="D", ms=5, color=colour, capsize=3)
+
+
+def training_curves(history: History) -> Picture:
+    """Training loss of every epoch, and beside it the score with the best epoch marked.
+
+    Raises:
+        ValueError: no epoch is finished yet.
+    """
+    if not history.loss:
+        raise ValueError("history is empty; train for an epoch first")
+    curves = {"training loss": history.loss}
+    if history.score:
+        curves["validation"] = history.score
+    figure, axes = plt.subplots(1, len(curves), figsize=(3.3 * len(curves), 2.8), squeeze=False)
+    for ax, (name, values) in zip(axes[0], curves.items(), strict=True):
+        epochs = range(1, len(values) + 1)
+        ax.plot(epochs, values, marker="o", ms=3, color=PALETTE["blue"])
+        ax.axvline(history.best_epoch + 1, color=PALETTE["vermilion"], ls="--", lw=1)
+        ax.set(title=name, xlabel="epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    alt = f"Training loss from {history.loss[0]:.4g} to {history.loss[-1]:.4g}"
+    alt += f" over {len(history.loss)} epochs"
+    if history.score:
+        alt += f"; validation best in epoch {history.best_epoch + 1}, at {history.best_score:.4g}"
+    return show(figure, alt + "; the dashed line marks the epoch whose weights were kept.")
 
 
 def sign_table(

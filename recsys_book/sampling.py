@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_ids, check_positive, check_whole
+from recsys_book.arguments import check_finite, check_ids, check_positive, check_whole
 from recsys_book.data.interactions import Interactions, PairsOfUsers
 
 

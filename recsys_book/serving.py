@@ -27,7 +27,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_ids, check_k, check_whole
+from recsys_book.arguments import check_finite, check_ids, check_k, check_whole
 from recsys_book.data.interactions import ABSENT
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import math
 import numbers
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from recsys_book.checks import NotFinite, check_positive, check_whole
+from recsys_book.arguments import NotFinite, check_positive, check_whole
+from recsys_book.machine import has_bfloat16
 
 Batch = tuple[Tensor, ...]
 
@@ -45,36 +43,6 @@ class History:
     best_score: float = -math.inf
     finished: bool = False
 
-    def plot(self) -> Figure:
-        """Training loss of every epoch, and beside it the score with the best epoch marked.
-
-        Returns:
-            a matplotlib Figure, to show or to save.
-
-        Raises:
-            ValueError: no epoch is finished yet.
-        """
-        if not self.loss:
-            raise ValueError("history is empty; train for an epoch first")
-        curves = {"training loss": self.loss} | ({"validation": self.score} if self.score else {})
-        figure = Figure(figsize=(3.3 * len(curves), 2.8), layout="constrained")
-        axes = figure.subplots(1, len(curves), squeeze=False)[0]
-        epochs = range(1, len(self.loss) + 1)
-        for ax, (name, values) in zip(axes, curves.items(), strict=True):
-            ax.plot(epochs, values, marker="o", ms=3, color="#0072B2")
-            ax.axvline(self.best_epoch + 1, color="#D55E00", ls="--", lw=1)
-            ax.set(title=name, xlabel="epoch")
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        return figure
-
-    def alt(self) -> str:
-        """What `plot` shows, in words."""
-        text = f"Training loss from {self.loss[0]:.4g} to {self.loss[-1]:.4g}"
-        text += f" over {len(self.loss)} epochs"
-        if self.score:
-            text += f"; validation best in epoch {self.best_epoch + 1}, at {self.best_score:.4g}"
-        return text + "; the dashed line marks the epoch whose weights were kept."
-
 
 def fit(
     model: nn.Module,
@@ -85,6 +53,7 @@ def fit(
     validate: Callable[[nn.Module], float] | None,
     max_epochs: int,
     patience: int | None,
+    after_epoch: Callable[[int, nn.Module], object] | None = None,
     seed: int = 0,
     schedules: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
     step_schedules: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
@@ -107,6 +76,8 @@ def fit(
             weights: there is nothing to choose by.
         max_epochs: stop after this many at the latest.
         patience: stop after this many epochs without a better score; None never stops early.
+        after_epoch: `after_epoch(epoch, model)` looks on after every epoch, counted from 0, in eval
+            mode without gradients; what it returns is not asked for.
         seed: decides every random draw in here.
         schedules: learning-rate schedules, stepped once an epoch.
         step_schedules: those that are stepped after every batch, such as a warm-up.
@@ -149,7 +120,7 @@ def fit(
     )  # fmt: skip
     while not history.finished and len(history.loss) < max_epochs:
         epoch, start = len(history.loss), time.perf_counter()
-        with _seeded(seed, epoch, device) as generator:
+        with _draws_of(epoch, seed, device) as generator:
             model.train()
             losses = []
             for batch in batches(epoch, generator):
@@ -174,6 +145,9 @@ def fit(
             history.loss.append(_mean_loss(losses, epoch))
             _check_weights(model, epoch)
             history.score += _score(model, validate, epoch)
+            if after_epoch is not None:
+                with torch.no_grad():
+                    after_epoch(epoch, model.eval())
 
         if validate is None or history.score[-1] > history.best_score:
             history.best_epoch = epoch
@@ -192,28 +166,17 @@ def fit(
     return history
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies in bfloat16 itself; otherwise it would only be slower."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # newer PyTorch only
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
-
-
-def keep_freed_memory() -> None:
-    """Ask the C library to keep large pieces of memory it was given back, where it can (glibc).
-
-    Otherwise every large tensor of every step is fetched from the system anew, page by page.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return  # another C library: nothing to ask
-    trim_threshold, mmap_threshold = -1, -3  # as malloc.h names them
-    mallopt(mmap_threshold, 1 << 30)
-    mallopt(trim_threshold, (1 << 31) - 1)
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, what draws from torch's global stream, such as a new model, depends on the seed
+    alone; outside, the stream goes on as if nothing had been drawn."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager
-def _seeded(seed: int, epoch: int, device: torch.device):
+def _draws_of(epoch: int, seed: int, device: torch.device) -> Iterator[torch.Generator]:
     """A generator for the epoch; dropout's global stream is seeded too and put back after."""
     number = seed * 1_000_003 + epoch
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

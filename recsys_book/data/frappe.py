@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_positive
+from recsys_book.arguments import check_positive
 from recsys_book.data.fetch import (
     DataUnavailable,
     RemoteFile,

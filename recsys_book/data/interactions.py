@@ -8,7 +8,7 @@ from os import PathLike
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_ids
+from recsys_book.arguments import check_ids
 from recsys_book.data import frames
 from recsys_book.data.text_tables import A_FRAME, Origin, read_cells
 from recsys_book.data.times import to_times

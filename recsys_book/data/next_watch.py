@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_ids, check_positive, check_same_shape
+from recsys_book.arguments import check_ids, check_positive, check_same_shape
 from recsys_book.data.interactions import Interactions
 
 

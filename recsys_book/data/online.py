@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite, check_ids, check_k, check_positive
+from recsys_book.arguments import check_finite, check_ids, check_k, check_positive
 from recsys_book.data.simulate import (
     _TYPES,
     DAY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_finite
+from recsys_book.arguments import check_finite
 
 
 class Quantiles:

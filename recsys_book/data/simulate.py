@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_positive
+from recsys_book.arguments import check_positive
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.world import (
     DAYPARTS,

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_ids
+from recsys_book.arguments import check_ids
 
 
 class Vocabulary:

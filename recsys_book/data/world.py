@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_ids
+from recsys_book.arguments import check_ids
 from recsys_book.data import film_words
 
 #: Every planted effect, by name.

@@ -10,21 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.quasirandom import SobolEngine
 
-from recsys_book.checks import check_finite, check_positive
+from recsys_book.arguments import check_finite, check_positive
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.next_watch import WatchExamples, any_watch, next_watch, some_of_each
 from recsys_book.data.world import Context, World
 from recsys_book.losses import in_batch_softmax_loss, sampled_softmax_loss
 from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.sampling import Proposal, unigram
-from recsys_book.train import History, fit
+from recsys_book.train import History, fit, seeded
 
 CUTS = (50, 200)
 
@@ -146,8 +145,7 @@ def new_generator(
     context: bool = True, init_std: float = 0.1, seed: int = 0,
 ) -> CandidateGenerator:  # fmt: skip
     """A CandidateGenerator for a task, its start decided by the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return CandidateGenerator(
             task.log.n_items, dim, hidden,
             cardinalities=task.cardinalities if context else (),
@@ -208,6 +206,7 @@ def train(
     validate: Callable[[nn.Module], float] | None = None,
     epochs: int | None = None,
     patience: int | None = None,
+    after_epoch: Callable[[int, nn.Module], object] | None = None,
 ) -> History:
     """Train a model on examples.
 
@@ -243,7 +242,7 @@ def train(
     return fit(
         model, batches, loss, optimizer,
         schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
-        validate=validate, max_epochs=epochs, patience=patience, seed=seed,
+        validate=validate, max_epochs=epochs, patience=patience, after_epoch=after_epoch, seed=seed,
     )  # fmt: skip
 
 
@@ -392,7 +391,7 @@ def refit_and_test(
     seed: int,
     epochs: int,
     *,
-    watch: Callable[[nn.Module], None] | None = None,
+    after_epoch: Callable[[int, nn.Module], object] | None = None,
     **how,
 ) -> dict:
     """Fit on everything before the test for so many epochs, and test.
@@ -400,20 +399,14 @@ def refit_and_test(
     Args:
         task, make, recipe, seed, how: see `choose`.
         epochs: all of them are trained.
-        watch: called with the model after every epoch.
+        after_epoch: see `fit`.
 
     Returns:
         "recall" {K: figure}, "epochs", "model".
     """
     past = training_examples(task, until=task.test_from, seed=seed, **how)
-    model, epoch = make(), count(1)
-
-    def after(model: nn.Module) -> float:
-        watch(model)
-        return float(next(epoch))  # so that the last epoch is the one that stays
-
-    validate = None if watch is None else after
-    train(model, task, past, recipe, seed, epochs=epochs, validate=validate)
+    model = make()
+    train(model, task, past, recipe, seed, epochs=epochs, after_epoch=after_epoch)
     found = recalls(scorer(model, task), task, task.test, task.test_from)
     return {"recall": found, "epochs": epochs, "model": model}
 
@@ -574,8 +567,7 @@ def made_of(task: Task, variant: str, setting: dict, seed: int) -> tuple[Callabl
                 task, dim=dim, hidden=(2 * dim, dim), ages=variant == "example age",
                 context=variant != "no context", init_std=start, seed=seed,
             )  # fmt: skip
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             return StaticUser(task.log.n_users, task.log.n_items, dim, start)
 
     return make, recipe

@@ -39,7 +39,7 @@ from recsys_book.losses import bce
 from recsys_book.metrics import hit_rate_at_k, ndcg_at_k, share_of_learnable
 from recsys_book.models.content_factorization import ContentFactorization
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.train import fit
+from recsys_book.train import fit, seeded
 
 COLD_FROM = 20  # films released from this day on are cold, and days before it are for training
 K, N_RELEVANT, LEAST = 20, 10, 40
@@ -373,8 +373,7 @@ def penalty(model: nn.Module, of_users: Tensor, of_items: Tensor) -> Tensor:
 
 def train_ids(world: World, examples: Examples, recipe: Recipe, *, seed: int) -> Placed:
     """Matrix factorization, which knows films by their ids alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = MatrixFactorization(world.n_users, world.n_films, DIM)
     return train(model, examples, recipe, seed=seed)
 
@@ -383,8 +382,7 @@ def train_content(
     world: World, content: Tensor, examples: Examples, recipe: Recipe, *, seed: int
 ) -> Placed:
     """Content and ids in one gradient; films without an example go by content alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = ContentFactorization(world.n_users, content, DIM, recipe.id_dropout)
     model.set_known(torch.bincount(examples.film, minlength=world.n_films) > 0)
     return train(model, examples, recipe, seed=seed)
@@ -429,8 +427,8 @@ def scores_from_ids(
     known = torch.bincount(examples.film, minlength=world.n_films) >= recipe.enough
     whole = torch.cat([model.item_vectors.weight, model.item_bias.weight], dim=1)  # [N, D + 1]
     if start == "genre":
-        whole = category_means(torch.from_numpy(world.film.genre.astype(np.int64)), whole, known)
+        whole = category_means(whole, torch.from_numpy(world.film.genre.astype(np.int64)), known)
     else:
-        whole = vectors_from_content(content[start], whole, known, recipe.l2)
+        whole = vectors_from_content(whole, content[start], known, recipe.l2)
     of_users = torch.cat([model.user_vectors.weight, torch.ones(world.n_users, 1)], dim=1)
     return model.bias + model.user_bias.weight + of_users @ whole.T

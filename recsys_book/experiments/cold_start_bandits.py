@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recsys_book.arguments import check_finite, check_ids, check_positive, check_same_shape
 from recsys_book.bandits import UCB1, EpsilonGreedy, Fixed, ThompsonSampling, beta_prior
-from recsys_book.checks import check_finite, check_ids, check_positive, check_same_shape
 from recsys_book.data.world import Context, World
 
 EPSILONS = (0.01, 0.05, 0.1, 0.2)

@@ -23,19 +23,20 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from recsys_book import maps
+from recsys_book.content import category_means, vectors_from_content
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.data.simulate import simulate
 from recsys_book.data.splits import at_random
 from recsys_book.data.world import World
-from recsys_book.embeddings import HashedEmbedding, category_mean, from_content, nearest
+from recsys_book.embeddings import HashedEmbedding, nearest
 from recsys_book.evaluate import full_catalogue
 from recsys_book.experiments.implicit import train_implicit
-from recsys_book.experiments.ladder import make_ranking, make_task
+from recsys_book.experiments.ladder import Cut, make_ranking
 from recsys_book.experiments.ladder import ndcg as oracle_ndcg
 from recsys_book.models.baselines import IALS, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.train import History
+from recsys_book.train import History, seeded
 
 DIM = 32  # of the chapter's vectors; FILM_DIM on MovieLens small
 FILM_DIM = 64
@@ -43,8 +44,7 @@ FILM_DIM = 64
 
 def new_model(log: Interactions, dim: int, seed: int, **more) -> MatrixFactorization:
     """Matrix factorization for a log, its start decided by the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return MatrixFactorization(log.n_users, log.n_items, dim, **more)
 
 
@@ -85,17 +85,16 @@ def train_and_watch(
         more: for MatrixFactorization, such as `biases=False`.
     """
     model = new_model(log, dim, seed, **more)
-    items = [model.item_vectors.weight.detach().clone()]
-    users = [model.user_vectors.weight.detach().clone()]
+    items, users = [], []
 
-    def keep(model: MatrixFactorization) -> float:
+    def keep(_: int, model: MatrixFactorization) -> None:
         items.append(model.item_vectors.weight.detach().clone())
         users.append(model.user_vectors.weight.detach().clone())
-        return float(len(items))  # the last epoch counts as the best: nothing is chosen here
 
+    keep(-1, model)
     history = train_implicit(
         model, log, lr=lr, weight_decay=weight_decay, epochs=epochs, n_negatives=n_negatives,
-        batch_size=batch_size, seed=seed, validate=keep,
+        batch_size=batch_size, seed=seed, after_epoch=keep,
     )  # fmt: skip
     return Training(model, items, users, history.loss)
 
@@ -346,12 +345,11 @@ class Judge:
 
 def judge_world(world: World, n_users: int = 1_000) -> Judge:
     """Clicks before day 20 to fit, days 20 to 23 to choose by, the oracle's ten to test."""
-    task = make_task(world)
-    ranking = make_ranking(task, n_users)
-    refit = task.clicks().without_repeats()
-    log = world.log
-    train = log[task.before(20)].clicks().without_repeats()
-    held = log[((task.day >= 20) & (task.day < task.test_from)).nonzero().squeeze(1)].clicks()
+    cut, log = Cut(world), world.log
+    ranking = make_ranking(cut, n_users)
+    refit = cut.clicks().without_repeats()
+    train = log[cut.before(20)].clicks().without_repeats()
+    held = log[((cut.day >= 20) & (cut.day < cut.test_from)).nonzero().squeeze(1)].clicks()
     held = held.without_repeats()
     held = held[~torch.isin(held.keys(), train.keys())]
     return Judge(
@@ -506,8 +504,7 @@ def hashed_score(
 ) -> float:
     """NDCG@10 on the test of matrix factorization (D = 32) with hashed films."""
     log = judge.refit
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = HashedMF(log.n_users, log.n_items, n_buckets, n_hashes, DIM, own_bias)
     train_implicit(model, log, seed=seed, **setting)
     return judge.test(_scores(model))
@@ -539,9 +536,9 @@ def foretold(world: World, vectors: Tensor, counts: Tensor, seed: int = 0) -> di
     genre = torch.from_numpy(world.film.genre.astype(np.int64))
     words = TfidfVectorizer().fit_transform(plots(world))
     guesses = {
-        "mean of all": category_mean(vectors, torch.zeros_like(genre), known),
-        "mean of its genre": category_mean(vectors, genre, known),
-        "from its plot": from_content(vectors, words, known),
+        "mean of all": category_means(vectors, torch.zeros_like(genre), known),
+        "mean of its genre": category_means(vectors, genre, known),
+        "from its plot": vectors_from_content(vectors, words, known),
     }
     near = lambda guess: torch.cosine_similarity(guess[hidden], vectors[hidden]).mean()
     return {way: float(near(guess)) for way, guess in guesses.items()}

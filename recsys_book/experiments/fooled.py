@@ -20,11 +20,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from recsys_book.arguments import check_positive, check_same_shape
 from recsys_book.calibration import expected_calibration_error, platt, recalibrate
-from recsys_book.checks import check_positive, check_same_shape
 from recsys_book.claims import Interval, paired_interval
 from recsys_book.data import Context, World
-from recsys_book.experiments.ladder import make_ranking, make_task
+from recsys_book.experiments.ladder import Cut, make_ranking
 from recsys_book.metrics import (
     auc,
     hit_rate_at_k,
@@ -205,7 +205,7 @@ def look(world: World, n_ranked: int = 300) -> Look:
         n_ranked: U', users whose whole catalogue is ranked; all where there are fewer.
     """
     log, user, film = world.log, world.log.user.long(), world.log.film.long()
-    ranking = make_ranking(make_task(world, TEST_FROM), n_ranked, seed=world.seed)
+    ranking = make_ranking(Cut(world, TEST_FROM), n_ranked, seed=world.seed)
     seen = Context(log.device.long(), log.daypart.long())
     return Look(
         world=world,

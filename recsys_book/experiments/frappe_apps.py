@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys_book.checks import NotFinite
+from recsys_book.arguments import NotFinite
 from recsys_book.data.frappe import (
     CONTEXT,
     AppExamples,
@@ -35,7 +35,7 @@ from recsys_book.metrics import auc, log_loss
 from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.models.wide_and_deep import Bag, Wide, WideAndDeep
-from recsys_book.train import History, fit
+from recsys_book.train import History, fit, seeded
 
 FIELDS = ("user", "app", "category", *CONTEXT)
 APP = FIELDS.index("app")
@@ -152,8 +152,7 @@ class Encoder:
 
 def make_model(kind: str, cardinalities: list[int], seed: int) -> nn.Module:
     """An untrained model of a kind."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         what = KINDS[kind][0]
         if what == "LR":
             return FieldLinear(cardinalities)

@@ -30,6 +30,7 @@ def train_implicit(
     amp: bool = False,
     validate: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
+    after_epoch: Callable[[int, nn.Module], object] | None = None,
 ) -> History:
     """Binary cross-entropy on observed pairs and uniform negatives drawn anew every epoch; Adam.
 
@@ -49,8 +50,7 @@ def train_implicit(
         side_by_side: give the model users `[B, 1]` and items `[B, 1 + n]`: quicker, for models
             whose ids may broadcast.
         amp: see `fit`.
-        validate: see `fit`.
-        patience: see `fit`.
+        validate, patience, after_epoch: see `fit`.
     """
     unseen = UnseenItems(train)
     optimizer = torch.optim.Adam(
@@ -76,6 +76,7 @@ def train_implicit(
         validate=validate,
         max_epochs=epochs,
         patience=patience,
+        after_epoch=after_epoch,
         seed=seed,
         amp=amp,
     )

@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.train import fit
+from recsys_book.train import fit, seeded
 
 #: The fields, in order. Ids count from 1 within each; 0 is kept for values never seen.
 FIELDS = ("user", "film", "age", "region", "genre", "second_genre", "tone", "device", "daypart")
@@ -89,22 +90,21 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Task:
-    """A world's log, cut and encoded.
+class Cut:
+    """A world's log, cut at the first day of the test.
 
     Attributes:
         world: with its log.
-        cardinalities: of FIELDS.
-        examples: all impressions.
-        day: `[M]` of each.
-        test_from: first day of the test.
+        test_from: day.
     """
 
     world: World
-    cardinalities: list[int]
-    examples: Examples
-    day: Tensor
-    test_from: int
+    test_from: int = 24
+
+    @cached_property
+    def day(self) -> Tensor:
+        """`[M]` of each impression."""
+        return self.world.log.day
 
     def before(self, day: int) -> Tensor:
         """Positions of the impressions before a day."""
@@ -112,8 +112,20 @@ class Task:
 
     def clicks(self) -> Interactions:
         """What was clicked before the test: all that the closed forms learn from."""
-        log = self.world.log[self.before(self.test_from)]
-        return log.clicks()
+        return self.world.log[self.before(self.test_from)].clicks()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Cut):
+    """A log that is cut, and encoded for models of fields.
+
+    Attributes:
+        cardinalities: of FIELDS.
+        examples: all impressions.
+    """
+
+    cardinalities: list[int]
+    examples: Examples
 
 
 def make_task(world: World, test_from: int = 24) -> Task:
@@ -136,7 +148,7 @@ def make_task(world: World, test_from: int = 24) -> Task:
         position=log.position.long(),
         label=log.clicked.float(),
     )
-    return Task(world, [n + 1 for n in sizes], examples, log.day, test_from)
+    return Task(world, test_from, cardinalities=[n + 1 for n in sizes], examples=examples)
 
 
 def _film_ids(history: Tensor, world: World) -> Tensor:
@@ -227,6 +239,7 @@ def train_click_model(
     *,
     seed: int,
     validate: Callable[[nn.Module], float] | None = None,
+    after_epoch: Callable[[int, nn.Module], object] | None = None,
 ) -> tuple[ClickModel, object]:
     """Fit one rung by binary cross-entropy on the impressions at `rows`; Adam, falling rate."""
     model = _new_model(task, name, settings, seed)
@@ -248,14 +261,14 @@ def train_click_model(
         validate=validate,
         max_epochs=settings.epochs,
         patience=None,
+        after_epoch=after_epoch,
         seed=seed,
     )
     return model, history
 
 
 def _new_model(task: Task, name: str, settings: Settings, seed: int) -> ClickModel:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return ClickModel(name, task.cardinalities, settings.dim, settings.hidden, settings.dropout)
 
 
@@ -269,11 +282,9 @@ def film_vectors(task: Task, settings: Settings, *, seed: int) -> list[Tensor]:
     vectors = lambda model: nn.functional.normalize(model.model.item_vectors.weight[1:].detach())
     kept = [vectors(_new_model(task, "MF", settings, seed))]
 
-    def keep(model: ClickModel) -> float:
-        kept.append(vectors(model))
-        return 0.0
-
-    train_click_model(task, "MF", settings, task.before(task.test_from), seed=seed, validate=keep)
+    keep = lambda _, model: kept.append(vectors(model))
+    rows = task.before(task.test_from)
+    train_click_model(task, "MF", settings, rows, seed=seed, after_epoch=keep)
     return kept
 
 
@@ -339,22 +350,22 @@ class Ranking:
     truth: Tensor
 
 
-def make_ranking(task: Task, n_users: int = 500, seed: int = 0) -> Ranking:
+def make_ranking(cut: Cut, n_users: int = 500, seed: int = 0) -> Ranking:
     """Ask the oracle for some users' ten best films on the first day of the test.
 
     Args:
-        task: from `make_task`.
+        cut: whose test.
         n_users: how many users are drawn to be ranked for; all where there are fewer.
         seed: of the users' contexts and of who is drawn.
     """
-    world = task.world
+    world = cut.world
     random = np.random.RandomState(seed)
     draw = lambda n: torch.from_numpy(random.randint(n, size=world.n_users))
     device, daypart = draw(len(DEVICES)), draw(len(DAYPARTS))
-    before = world.log[task.before(task.test_from)]
+    before = world.log[cut.before(cut.test_from)]
     seen = before.clicks()
     history = before.final_histories(int(seen.user_counts().max()))
-    out = torch.from_numpy(world.film.release_day <= task.test_from)
+    out = torch.from_numpy(world.film.release_day <= cut.test_from)
     films = torch.arange(world.n_films)[None, :]
     truth = []
     for users in torch.arange(world.n_users).split(256):

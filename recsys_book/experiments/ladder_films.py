@@ -27,7 +27,7 @@ from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.train import History
+from recsys_book.train import History, seeded
 
 CLOSED = {"Popularity": Popularity, "ItemKNN": ItemKNN, "EASE": EASE, "IALS": IALS}
 LEARNED = ("MF", "FM", "DNN")
@@ -127,8 +127,7 @@ def train_film_model(
     patience: int | None = None,
 ) -> tuple[FilmModel, History]:
     """One of the learned rungs, by `train_implicit`."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = FilmModel(name, task, dim)
     history = train_implicit(
         model,

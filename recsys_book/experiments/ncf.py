@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recsys_book.checks import NotFinite
+from recsys_book.arguments import NotFinite
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidates
@@ -26,7 +26,7 @@ from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.sampling import UnseenItems, beside_negatives
-from recsys_book.train import History, fit
+from recsys_book.train import History, fit, seeded
 
 DECAY = 0.85  # of the learning rate, after every epoch, where a setting says no other
 MAX_EPOCHS, PATIENCE = 14, 3  # epochs at most, where a setting says no other
@@ -57,8 +57,7 @@ def tower(factors: int) -> tuple[int, int, int]:
 def make_model(name: str, log: Interactions, factors: int, seed: int) -> nn.Module:
     """GMF, MLP, NeuMF (as in the paper's text) or MF, the start decided by the seed alone."""
     u, n = log.n_users, log.n_items
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         if name == "GMF":
             return GMF(u, n, factors)
         if name == "MLP":
@@ -80,6 +79,7 @@ def fine_tune(
     epochs: int,
     seed: int,
     validate: Callable[[nn.Module], float] | None = None,
+    after_epoch: Callable[[int, nn.Module], object] | None = None,
     n_negatives: int = 4,
     batch_size: int = 4_096,
     amp: bool = True,
@@ -99,7 +99,7 @@ def fine_tune(
     return fit(
         model, batches, lambda model, batch: bce(model(batch[0], batch[1]), batch[2]),
         torch.optim.SGD(model.parameters(), lr=lr), validate=validate, max_epochs=epochs,
-        patience=None, seed=seed, amp=amp,
+        patience=None, after_epoch=after_epoch, seed=seed, amp=amp,
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def score_of(train: Callable[[], History]) -> float:
 
 
 @dataclass(frozen=True)
-class Judge:
+class PaperJudge:
     """The one evaluator: HR@10 and NDCG@10 of the held-out item among 99 others, or among all.
 
     Attributes:
@@ -166,36 +166,38 @@ class Judge:
         return found
 
 
-def make_judge(split: NCFSplit) -> Judge:
+def make_judge(split: NCFSplit) -> PaperJudge:
     """A judge for the split; the validation item's 99 opponents are drawn with a fixed seed."""
     pairs = split.train_and_validation
     known = torch.zeros(pairs.n_users, pairs.n_items, dtype=torch.bool)
     known[pairs.user, pairs.item] = True
     candidates = sampled_candidates(split.validation, split.train_and_validation)
-    return Judge(split, candidates, known)
+    return PaperJudge(split, candidates, known)
 
 
 @dataclass
 class Watched:
-    """A training with what it scored after each epoch.
+    """A training with what it scored after each epoch, and before the first where it had a start.
 
     Attributes:
-        history: of the training.
-        test: HR@10 and NDCG@10 on the test items after each epoch. Nothing is chosen by it here:
-            it shows what choosing by it would have printed.
-        weights: of the model after each epoch.
+        validation: what the epoch is chosen by; empty where the last one stays.
+        best: which one stays, counted from 0.
+        test: HR@10 and NDCG@10 on the test items. Nothing is chosen by it here: it shows what
+            choosing by it would have printed.
+        weights: of the model.
         seconds: spent in training alone, without scoring.
     """
 
-    history: History
+    validation: list[float]
+    best: int
     test: list[tuple[float, float]]
     weights: list[dict]
     seconds: float
 
 
 def watch(
-    judge: Judge,
-    train: Callable[[Callable], History],
+    judge: PaperJudge,
+    train: Callable[..., History],
     *,
     choose: bool,
     start: nn.Module | None = None,
@@ -204,7 +206,7 @@ def watch(
 
     Args:
         judge: who scores.
-        train: `train(validate)` trains a model and returns the History.
+        train: `train(validate=…, after_epoch=…)` trains a model and returns the History.
         choose: the best epoch by the validation item; otherwise the last one stays.
         start: scored before the first epoch and counted as one, so that no training at all can be
             the best.
@@ -214,21 +216,26 @@ def watch(
     def validate(model: nn.Module) -> float:
         nonlocal scoring
         began = time.perf_counter()
-        test.append(judge.test(model))
-        weights.append({k: v.clone() for k, v in model.state_dict().items()})
-        value = judge.validation(model) if choose else float(len(test))
+        value = judge.validation(model)
         scoring += time.perf_counter() - began
         return value
 
-    before = None if start is None else validate(start)
+    def look(_: int, model: nn.Module) -> None:
+        nonlocal scoring
+        began = time.perf_counter()
+        test.append(judge.test(model))
+        weights.append({k: v.clone() for k, v in model.state_dict().items()})
+        scoring += time.perf_counter() - began
+
+    scores = []
+    if start is not None:
+        look(-1, start)
+        scores = [judge.validation(start)] if choose else []
     scoring = 0.0  # of the epochs alone
-    history = train(validate)
-    if before is not None:
-        history.score.insert(0, before)
-        history.best_epoch += 1
-        if before >= history.best_score:
-            history.best_epoch, history.best_score = 0, before
-    return Watched(history, test, weights, sum(history.seconds) - scoring)
+    history = train(validate=validate if choose else None, after_epoch=look)
+    scores += history.score
+    best = scores.index(max(scores)) if choose else len(test) - 1
+    return Watched(scores, best, test, weights, sum(history.seconds) - scoring)
 
 
 @dataclass(frozen=True)
@@ -281,7 +288,7 @@ def adam(
     )  # fmt: skip
 
 
-def try_setting(judge: Judge, name: str, setting: Setting, seed: int = 0) -> tuple[float, int]:
+def try_setting(judge: PaperJudge, name: str, setting: Setting, seed: int = 0) -> tuple[float, int]:
     """The best NDCG@10 on validation under a setting, and after how many epochs."""
     model = make_model(name, judge.split.train, setting.factors, seed)
     history = adam(
@@ -291,7 +298,7 @@ def try_setting(judge: Judge, name: str, setting: Setting, seed: int = 0) -> tup
     return history.best_score, history.best_epoch + 1
 
 
-def climb(score: Callable, start, moves: Sequence[Callable], budget: int) -> tuple:
+def hill_climb(score: Callable, start, moves: Sequence[Callable], budget: int) -> tuple:
     """Search settings one knob at a time, going on in a direction for as long as it helps.
 
     Args:
@@ -318,7 +325,7 @@ def climb(score: Callable, start, moves: Sequence[Callable], budget: int) -> tup
 
 
 @dataclass
-class Cell:
+class TableCell:
     """One model, size and seed: chosen on validation, trained anew on everything, scored.
 
     Attributes:
@@ -335,7 +342,7 @@ class Cell:
         """What is recorded. "test" is the figure of the table; the curves tell the what-ifs."""
         return {
             "epochs": self.epochs,
-            "validation": self.chosen.history.score,
+            "validation": self.chosen.validation,
             "test": self.refit.test[self.epochs - 1],
             "test_by_epoch": self.refit.test,
             "test_by_epoch_without_refit": self.chosen.test,
@@ -343,20 +350,20 @@ class Cell:
         }
 
 
-def run_cell(judge: Judge, name: str, setting: Setting, seed: int) -> Cell:
+def run_cell(judge: PaperJudge, name: str, setting: Setting, seed: int) -> TableCell:
     """A cell of GMF, MLP, NeuMF or MF, trained from scratch."""
     split = judge.split
 
     def train(log: Interactions, epochs: int, patience: int | None, choose: bool) -> Watched:
         model = make_model(name, log, setting.factors, seed)
         more = {"epochs": epochs, "patience": patience, "amp": True}
-        run = lambda validate: adam(model, log, setting, seed, validate=validate, **more)
+        run = lambda **watched: adam(model, log, setting, seed, **watched, **more)
         return watch(judge, run, choose=choose)
 
     chosen = train(split.train, setting.epochs or MAX_EPOCHS, PATIENCE, True)
     # As many epochs as before, so that it can be seen what the test would have chosen.
     refit = train(split.train_and_validation, len(chosen.test), None, False)
-    return Cell(chosen, refit, chosen.history.best_epoch + 1)
+    return TableCell(chosen, refit, chosen.best + 1)
 
 
 def pretrained(gmf: dict, mlp: dict, log: Interactions, factors: int, alpha: float) -> NeuMF:
@@ -368,8 +375,8 @@ def pretrained(gmf: dict, mlp: dict, log: Interactions, factors: int, alpha: flo
 
 
 def run_pretrained(
-    judge: Judge, parts: Sequence[dict], factors: int, lr: float, seed: int, alpha: float = 0.5
-) -> tuple[Cell, dict]:
+    judge: PaperJudge, parts: Sequence[dict], factors: int, lr: float, seed: int, alpha: float = 0.5
+) -> tuple[TableCell, dict]:
     """A cell of NeuMF that starts from GMF and MLP and goes on with plain SGD.
 
     Args:
@@ -395,18 +402,20 @@ def run_pretrained(
             start.setdefault(str(a), {})[which] = [judge.validation(mixed), *judge.test(mixed)]
         model = pretrained(*weights, log, factors, alpha)
         more = {"lr": lr, "epochs": SGD_EPOCHS, "seed": seed}
-        run = lambda v: fine_tune(model, log, validate=v, **more)
+        run = lambda **watched: fine_tune(model, log, **watched, **more)
         return watch(judge, run, choose=choose, start=model)
 
     chosen = train(split.train, "chosen", True)
     refit = train(split.train_and_validation, "refit", False)
-    return Cell(chosen, refit, chosen.history.best_epoch + 1), start
+    return TableCell(chosen, refit, chosen.best + 1), start
 
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def protocols(judge: Judge, name: str, factors: int, cell: Cell, *, what_ifs: bool) -> dict:
+def protocols(
+    judge: PaperJudge, name: str, factors: int, cell: TableCell, *, what_ifs: bool
+) -> dict:
     """What a model scores under other rules than the table's.
 
     Args:
@@ -436,7 +445,7 @@ def protocols(judge: Judge, name: str, factors: int, cell: Cell, *, what_ifs: bo
     return found
 
 
-def both_ways(judge: Judge, model) -> dict:
+def both_ways(judge: PaperJudge, model) -> dict:
     """HR@10 and NDCG@10 among 99 and among all, by tie rule."""
     sampled = {ties: judge.test(model, ties) for ties in ("worst", "best")}
     return {"sampled": sampled, "full": judge.full(model.score)}

@@ -17,13 +17,13 @@ from recsys_book.data.world import World
 from recsys_book.evaluate import full_catalogue
 from recsys_book.experiments.embeddings import Judge
 from recsys_book.experiments.implicit import train_implicit
-from recsys_book.experiments.ladder import make_ranking, make_task
+from recsys_book.experiments.ladder import Cut, make_ranking
 from recsys_book.experiments.ladder import ndcg as oracle_ndcg
 from recsys_book.experiments.ncf import Setting, fine_tune, make_model
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
-from recsys_book.train import History
+from recsys_book.train import History, seeded
 
 BATCH = 1_024  # observed pairs a step
 MAX_EPOCHS, PATIENCE = 25, 4
@@ -44,9 +44,9 @@ def judge_share(world: World, share: float, seed: int = 0, n_users: int = 1_000)
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; it must be above 0 and at most 1")
-    task = make_task(world, test_from=world.days - 4)
-    ranking = make_ranking(task, n_users)
-    clicks = task.clicks().without_repeats()
+    cut = Cut(world, test_from=world.days - 4)
+    ranking = make_ranking(cut, n_users)
+    clicks = cut.clicks().without_repeats()
     generator = torch.Generator().manual_seed(seed)
     kept = clicks[torch.randperm(len(clicks), generator=generator)[: round(share * len(clicks))]]
     n_held = len(kept) // 10
@@ -129,8 +129,7 @@ def deep_maker(hidden: Sequence[int], factors: int, seed: int):
 
     def make(log: Interactions) -> NCFMLP:
         dim = (hidden[0] if hidden else factors) // 2
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             return NCFMLP(log.n_users, log.n_items, dim, hidden)
 
     return make
@@ -186,13 +185,12 @@ def refit_watching_the_tower(
     """
     kept: list[torch.Tensor] = []
 
-    def keep(model: nn.Module) -> float:
+    def keep(_: int, model: nn.Module) -> None:
         kept.append(model.mlp.item_vectors.weight.detach().clone())
-        return float(len(kept))  # the last epoch counts as the best: nothing is chosen here
 
     model = make_model("NeuMF", judge.refit, setting.factors, seed)
-    keep(model)
-    adam(model, judge.refit, setting, seed, epochs=epochs, validate=keep)
+    keep(-1, model)
+    adam(model, judge.refit, setting, seed, epochs=epochs, after_epoch=keep)
     return model, kept
 
 

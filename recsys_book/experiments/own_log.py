@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_positive
+from recsys_book.arguments import check_positive
 from recsys_book.claims import Interval, bootstrap_interval
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.splits import Split, k_core, leave_any_out, leave_last_out
@@ -19,6 +19,7 @@ from recsys_book.experiments.embeddings import most_popular
 from recsys_book.experiments.implicit import train_implicit
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.train import seeded
 
 MAX_EVALUATED = 3_000  # users ranked for: a sample of them, said so, where there are more
 MAX_EASE = 15_000  # items, beyond which its table of items by items takes gigabytes
@@ -223,14 +224,13 @@ def _refit(name, settings, known: Interactions, seed: int, vectors: list[Tensor]
         return CLOSED[name](known, **settings)
     model, rows = _new_mf(known, settings["dim"], seed), _mapped(known)
 
-    def keep(model: MatrixFactorization) -> float:
+    def keep(_: int, model: MatrixFactorization) -> None:
         vectors.append(model.item_vectors.weight.detach()[rows].clone())
-        return float(len(vectors))  # the last epoch counts as the best: nothing is chosen here
 
-    keep(model)
+    keep(-1, model)
     train_implicit(
         model, known, lr=0.005, epochs=settings["epochs"],
-        weight_decay=settings["weight_decay"], seed=seed, validate=keep,
+        weight_decay=settings["weight_decay"], seed=seed, after_epoch=keep,
     )  # fmt: skip
     return _NoGrad(model)
 
@@ -251,8 +251,7 @@ def _item_vectors(known: Interactions, vectors: list[Tensor], title) -> ItemVect
 
 
 def _new_mf(train: Interactions, dim: int, seed: int) -> MatrixFactorization:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return MatrixFactorization(train.n_users, train.n_items, dim)
 
 

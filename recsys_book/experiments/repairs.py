@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from recsys_book.arguments import NotFinite
 from recsys_book.calibration import expected_calibration_error, platt, recalibrate
-from recsys_book.checks import NotFinite
 from recsys_book.data.world import World
 from recsys_book.experiments import ladder
 from recsys_book.experiments.ladder import ClickModel, Task, make_task
@@ -28,7 +28,7 @@ from recsys_book.experiments.wide_deep import grown, random_policy
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, log_loss, share_of_learnable
 from recsys_book.optim import parameter_groups, warmup_cosine
-from recsys_book.train import History, fit
+from recsys_book.train import History, fit, seeded
 
 DIM, HIDDEN = 16, (64, 32)
 VALIDATION_FROM, TEST_FROM = 20, 24
@@ -101,8 +101,7 @@ LONGER = (4, 6, 9, 13)
 
 def new_model(cardinalities: Sequence[int], dropout: float, seed: int) -> ClickModel:
     """An untrained model, its start decided by the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return ClickModel("DNN", cardinalities, DIM, HIDDEN, dropout)
 
 

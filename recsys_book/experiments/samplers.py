@@ -46,7 +46,7 @@ from recsys_book.sampling import (
     Sampler,
     UniformSampler,
 )
-from recsys_book.train import History, fit
+from recsys_book.train import History, fit, seeded
 
 SAMPLERS = ("uniform", "popularity", "in-batch", "hard")
 LOSSES = ("bce", "softmax")
@@ -83,8 +83,7 @@ def simulated_task(world: World, n_ranked: int = 500) -> Task:
     """Clicks before day 20, of days 20 to 23, and of the last four days."""
     clicks = world.log.clicks()
     day = clicks.time // 86_400
-    task = ladder.make_task(world)
-    ranking = ladder.make_ranking(task, n_ranked)
+    ranking = ladder.make_ranking(ladder.Cut(world), n_ranked)
     before, both = clicks[day < 20], clicks[day < 24]
     return Task(
         train=before,
@@ -203,8 +202,7 @@ class Cosine(nn.Module):
 
 def new_model(log: Interactions, variant: Variant, setting: Setting, seed: int) -> nn.Module:
     """An untrained model, its start decided by the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         if variant.temperature is not None:
             return Cosine(log.n_users, log.n_items, DIM, setting.init_std)
         return MatrixFactorization(log.n_users, log.n_items, DIM, init_std=setting.init_std)

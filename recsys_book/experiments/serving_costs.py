@@ -14,10 +14,11 @@ from statistics import median, quantiles
 import torch
 from torch import Tensor
 
-from recsys_book.checks import check_positive
+from recsys_book.arguments import check_positive
 from recsys_book.data.interactions import ABSENT
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
 from recsys_book.serving import Funnel, Index, build_index, recall
+from recsys_book.train import seeded
 
 NOISE = 0.5  # of a copy, as a share of the vectors' own spread in each dimension
 
@@ -124,8 +125,7 @@ def untrained_funnel(
 ) -> Funnel:
     """Both stages for a catalogue of any size, of the book's usual widths: for the clock, weights
     need no training."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         generator = CandidateGenerator(n_items, dim, hidden, init_std=0.3)
         ranker = WatchTimeRanker(n_items, 2, (5, 5, 11), dim=dim, hidden=hidden, init_std=0.3)
     return Funnel(generator, ranker, build_index(generator.item_vectors(), kind))

@@ -13,7 +13,7 @@ import torch
 from scipy.stats import multinomial
 from torch import Tensor
 
-from recsys_book.checks import check_positive
+from recsys_book.arguments import check_positive
 from recsys_book.plots import PALETTE, Picture, show
 
 CORRECTIONS = {"with log Q": 1.0, "without": None, "wrong sign": -1.0}

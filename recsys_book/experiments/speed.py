@@ -29,12 +29,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from recsys_book.checks import check_positive
+from recsys_book.arguments import check_positive
 from recsys_book.experiments.ladder import HISTORY, ClickModel, Examples, Task, logits
 from recsys_book.layers import Bags, FieldEmbedding, masked_mean
 from recsys_book.losses import bce
+from recsys_book.machine import has_bfloat16
 from recsys_book.metrics import log_loss
-from recsys_book.train import has_bfloat16
+from recsys_book.train import seeded
 
 LR = 0.003
 WARM_UP = 5  # steps before the clock runs; torch.compile compiles in them
@@ -289,8 +290,7 @@ def make_model(cardinalities: Sequence[int], variant: Variant, seed: int = 0) ->
     """
     if variant.sparse and not variant.checks:
         raise ValueError("sparse is True and checks False; one of them at a time")
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = ClickModel("DNN", cardinalities, hidden=variant.hidden)
         if variant.sparse or not variant.checks:
             old = model.model.vectors

@@ -15,14 +15,14 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from recsys_book.checks import check_finite, check_k, check_same_shape
+from recsys_book.arguments import check_finite, check_k, check_same_shape
 from recsys_book.data.next_watch import seconds_since
 from recsys_book.data.quantiles import Quantiles
 from recsys_book.data.simulate import Log
 from recsys_book.data.world import DAYPARTS, DEVICES, SLATE, Context, World
 from recsys_book.losses import bce, watch_time_loss
 from recsys_book.models.youtube_dnn import WatchTimeRanker
-from recsys_book.train import History, fit
+from recsys_book.train import History, fit, seeded
 
 HISTORY = 20
 HEADS = ("click", "watch time", "regression")
@@ -240,8 +240,7 @@ def train_ranker(
     if recipe.position != "untold" and place is None:
         raise ValueError(f"position is {recipe.position!r}, and no field is the place in the list")
     quantiles = Quantiles(part.raw)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = WatchTimeRanker(
             n_items, part.raw.shape[1], sizes, dim=recipe.dim, hidden=recipe.hidden,
             init_std=recipe.init_std,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys_book.checks import NotFinite
+from recsys_book.arguments import NotFinite
 from recsys_book.data.online import Policy, Request, top_list
 from recsys_book.data.simulate import Log
 from recsys_book.data.world import SLATE, Context, World
@@ -36,7 +36,7 @@ from recsys_book.models.wide_and_deep import (
     wide_and_deep_optimizers,
     wide_optimizer,
 )
-from recsys_book.train import History, fit
+from recsys_book.train import History, fit, seeded
 
 FIELDS = (*ladder.FIELDS, "place")
 PLACE = FIELDS.index("place")
@@ -212,8 +212,7 @@ def make_model(
     kind: str, cardinalities: list[int], seed: int, buckets: int | None = None
 ) -> nn.Module:
     """An untrained model of a kind, its start decided by the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         what = KINDS[kind][0]
         if what == "wide":
             return Wide(cardinalities, CROSSES, buckets)
@@ -264,6 +263,7 @@ def train(
     seed: int,
     validate: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
+    after_epoch: Callable[[int, nn.Module], object] | None = None,
 ) -> tuple[nn.Module, History]:
     """Train a kind on the impressions at `rows`."""
     model = make_model(kind, task.cardinalities, seed, setting.buckets)
@@ -282,6 +282,7 @@ def train(
         validate=validate,
         max_epochs=setting.epochs,
         patience=patience,
+        after_epoch=after_epoch,
         seed=seed,
     )
     return model, history

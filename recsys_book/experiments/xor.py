@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from recsys_book.data.toys import xor
 from recsys_book.layers import MLP
 from recsys_book.losses import bce
+from recsys_book.train import seeded
 
 
 def train_together(
@@ -53,12 +54,11 @@ def train_together(
         return torch.stack([loss(model) for model in models])
 
 
-def seeded(make: Callable[[], nn.Module], seeds: Sequence[int]) -> list[nn.Module]:
-    """One model per seed; the global stream is put back afterwards."""
+def one_per_seed(make: Callable[[], nn.Module], seeds: Sequence[int]) -> list[nn.Module]:
+    """A model for each seed, which alone decides its start."""
     models = []
-    with torch.random.fork_rng():
-        for seed in seeds:
-            torch.manual_seed(seed)
+    for seed in seeds:
+        with seeded(seed):
             models.append(make())
     return models
 
@@ -109,7 +109,7 @@ def learn_dot_product(
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         inputs, targets = dot_product_examples(n_examples, dim, generator)
-        [model] = seeded(lambda: MLP(2 * dim, (width, width)), [seed])
+        [model] = one_per_seed(lambda: MLP(2 * dim, (width, width)), [seed])
         optimizer = torch.optim.Adam(model.parameters(), lr=lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):
@@ -230,7 +230,7 @@ def xor_boundaries(
     loss = lambda model: bce(model(corners).squeeze(-1), labels)
     films, losses, rights, finals = [], [], [], []
     for width in widths:
-        models = seeded(lambda width=width: MLP(2, (width,)), seeds)
+        models = one_per_seed(lambda width=width: MLP(2, (width,)), seeds)
         seen = []  # one entry per picture: ([seeds, G·G], [seeds], [seeds])
 
         @torch.no_grad()

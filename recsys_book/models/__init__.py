@@ -1,1 +1,2 @@
-"""Models, one a file. A reader never leaves a model's file to understand its `forward`."""
+"""Models, one a file. Each opens with its paper and the equations that it implements; embedding
+tables and MLPs are in `recsys_book.layers`."""

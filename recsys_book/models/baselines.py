@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from recsys_book.checks import check_ids, check_positive
+from recsys_book.arguments import check_ids, check_positive
 from recsys_book.data.interactions import Interactions
 
 

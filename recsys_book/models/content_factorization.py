@@ -21,8 +21,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recsys_book.checks import check_finite, check_ids, check_positive
-from recsys_book.layers import Table
+from recsys_book.arguments import check_finite, check_ids, check_positive
+from recsys_book.layers import QuickEmbedding
 
 
 class ContentFactorization(nn.Module):
@@ -61,10 +61,10 @@ class ContentFactorization(nn.Module):
         self.n_items, n_columns = content.shape
         self.register_buffer("content", content.float())
         self.register_buffer("known", torch.ones(self.n_items, dtype=torch.bool))
-        self.user_vectors = Table(n_users, dim)  # [U, D]
-        self.user_bias = Table(n_users, 1)
-        self.id_vectors = Table(self.n_items, dim)  # [N, D]
-        self.id_bias = Table(self.n_items, 1)
+        self.user_vectors = QuickEmbedding(n_users, dim)  # [U, D]
+        self.user_bias = QuickEmbedding(n_users, 1)
+        self.id_vectors = QuickEmbedding(self.n_items, dim)  # [N, D]
+        self.id_bias = QuickEmbedding(self.n_items, 1)
         self.content_vectors = nn.Linear(n_columns, dim, bias=False)  # W
         self.content_bias = nn.Linear(n_columns, 1, bias=False)  # w
         self.bias = nn.Parameter(torch.zeros(()))
@@ -121,7 +121,7 @@ class ContentFactorization(nn.Module):
         """`[N]`, likewise."""
         return self._whole(self.id_bias, self.content_bias).squeeze(-1)
 
-    def _whole(self, of_id: Table, of_content: nn.Linear) -> Tensor:
+    def _whole(self, of_id: QuickEmbedding, of_content: nn.Linear) -> Tensor:
         trained = self.known[:, None] & (self.id_dropout < 1)
         return of_content(self.content) + torch.where(trained, of_id.weight, 0.0)
 

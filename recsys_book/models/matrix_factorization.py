@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recsys_book.checks import check_ids, check_positive
-from recsys_book.layers import Table
+from recsys_book.arguments import check_ids, check_positive
+from recsys_book.layers import QuickEmbedding
 
 
 class MatrixFactorization(nn.Module):
@@ -38,10 +38,10 @@ class MatrixFactorization(nn.Module):
         if dim == 0 and not biases:
             raise ValueError("dim is 0 and biases is False; nothing would be left to learn")
         self.n_users, self.n_items, self.dim = n_users, n_items, dim
-        self.user_vectors = Table(n_users, dim) if dim else None  # [U, D]
-        self.item_vectors = Table(n_items, dim) if dim else None  # [N, D]
-        self.user_bias = Table(n_users, 1) if biases else None  # [U, 1]
-        self.item_bias = Table(n_items, 1) if biases else None  # [N, 1]
+        self.user_vectors = QuickEmbedding(n_users, dim) if dim else None  # [U, D]
+        self.item_vectors = QuickEmbedding(n_items, dim) if dim else None  # [N, D]
+        self.user_bias = QuickEmbedding(n_users, 1) if biases else None  # [U, 1]
+        self.item_bias = QuickEmbedding(n_items, 1) if biases else None  # [N, 1]
         self.bias = nn.Parameter(torch.zeros(())) if biases else None
         for table in (self.user_vectors, self.item_vectors):
             if table is not None:

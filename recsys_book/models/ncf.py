@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys_book.checks import check_ids, check_positive
-from recsys_book.layers import Table, look_up
+from recsys_book.arguments import check_ids, check_positive
+from recsys_book.layers import QuickEmbedding, look_up
 
 
 class GMF(nn.Module):
@@ -202,9 +202,9 @@ class NeuMF(nn.Module):
 PAIRS_AT_ONCE = 100_000
 
 
-def _table(name: str, n: int, dim: int, std: float) -> Table:
+def _table(name: str, n: int, dim: int, std: float) -> QuickEmbedding:
     check_positive(name, n)
-    table = Table(n, dim)
+    table = QuickEmbedding(n, dim)
     nn.init.normal_(table.weight, std=std)
     return table
 
@@ -226,7 +226,9 @@ def _output(width: int, bias: bool = True) -> nn.Linear:
     return layer
 
 
-def _times(weight: Tensor, table: Table, ids: Tensor, bias: Tensor | None = None) -> Tensor:
+def _times(
+    weight: Tensor, table: QuickEmbedding, ids: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """`weight` times the vector of each id; where ids outnumber the table's rows, once a row."""
     if ids.numel() > table.num_embeddings:
         return look_up(F.linear(table.weight, weight, bias), ids)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recsys_book.checks import check_ids, check_positive
+from recsys_book.arguments import check_ids, check_positive
+from recsys_book.embeddings import mix_bits
 from recsys_book.layers import (
     MLP,
     Bags,
@@ -313,21 +314,14 @@ def wide_and_deep_optimizers(
 def hash_pairs(left: Tensor, right: Tensor, buckets: int) -> Tensor:
     """A bucket 0..buckets−1 for each pair of ids; the same on every machine, in every run.
 
-    Each multiplication by an odd number and each shift shuffles the bits of the pair, so that
-    neighbouring pairs land far apart (the mixing steps of SplitMix64).
-
     Args:
         left, right: ids whose shapes broadcast.
         buckets: how many.
     """
-    mixed = left.long() * _ODD[0] + right.long()
-    for shift, odd in ((30, _ODD[1]), (27, _ODD[2])):
-        mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * odd
-    return (mixed ^ ((mixed >> 31) & ((1 << 33) - 1))) % buckets
+    return mix_bits(left.long() * _ODD + right.long()) % buckets
 
 
-# int64 arithmetic wraps around; these are the usual unsigned constants, less 2^64.
-_ODD = tuple(c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_ODD = 0x9E3779B97F4A7C15 - (1 << 64)  # as a number of 64 bits with a sign
 
 
 def _field(side: int | Bag) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys_book.checks import check_finite, check_ids, check_positive
+from recsys_book.arguments import check_finite, check_ids, check_positive
 from recsys_book.layers import MLP, FieldEmbedding
 
 #: Widths of the ReLU layers in the paper's sections 3.5 and 4.3, for both networks.

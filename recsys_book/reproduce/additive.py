@@ -17,7 +17,7 @@ from recsys_book.data.interactions import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidates
 from recsys_book.experiments.implicit import train_implicit
-from recsys_book.experiments.xor import seeded
+from recsys_book.experiments.xor import one_per_seed
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.reproduce.record import Run
@@ -40,7 +40,7 @@ def train_mf(
     device: torch.device | str = "cpu",
 ) -> tuple[MatrixFactorization, History]:
     """Matrix factorization by BCE on sampled negatives and Adam; dim=0 is the additive model."""
-    [model] = seeded(lambda: MatrixFactorization(train.n_users, train.n_items, dim), [seed])
+    [model] = one_per_seed(lambda: MatrixFactorization(train.n_users, train.n_items, dim), [seed])
     model, train = model.to(device), train.to(device)
     history = train_implicit(
         model,

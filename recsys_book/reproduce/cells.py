@@ -18,9 +18,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from recsys_book.machine import cores, use_threads
+from recsys_book.machine import cores, keep_freed_memory, use_threads
 from recsys_book.reproduce.record import commit, writable_folder
-from recsys_book.train import keep_freed_memory
 
 PACKAGE = Path(__file__).parents[1]
 

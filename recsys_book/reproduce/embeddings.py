@@ -13,7 +13,7 @@ import torch
 
 from recsys_book.data import load, simulate
 from recsys_book.experiments import embeddings as lab
-from recsys_book.experiments.ladder import make_task
+from recsys_book.experiments.ladder import Cut
 from recsys_book.reproduce.record import Run
 
 NAME = "embeddings"
@@ -65,7 +65,7 @@ def on_worlds(setting: dict) -> dict:
     result = {"purity": [], "length": []}
     for seed in SEEDS:
         world = simulate(seed=seed)
-        log = make_task(world).clicks().without_repeats()
+        log = Cut(world).clicks().without_repeats()
         genre = torch.from_numpy(world.film.genre)
         counts = log.item_counts()
         told = lab.train_and_watch(log, dim=lab.DIM, **setting, seed=seed)

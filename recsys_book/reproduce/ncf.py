@@ -21,10 +21,10 @@ import torch
 from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.experiments import ncf as lab
+from recsys_book.machine import has_bfloat16, keep_freed_memory
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
-from recsys_book.train import has_bfloat16, keep_freed_memory
 
 NAME = "ncf"
 RECORD = "ncf-ml-1m"
@@ -68,7 +68,7 @@ def double_factors(s: lab.Setting) -> lab.Setting:
     return replace(s, factors=s.factors * 2)
 
 
-class Table:
+class PaperTable:
     """The run: each public method is one kind of piece, and finds what it needs among the pieces.
 
     Args:
@@ -86,7 +86,7 @@ class Table:
 
         def make() -> dict:
             score = lambda setting: lab.try_setting(self.judge, name, setting)[0]
-            best, tried = lab.climb(score, start, moves, budget)
+            best, tried = lab.hill_climb(score, start, moves, budget)
             return {"best": asdict(best), "tried": [[asdict(s), v] for s, v in tried]}
 
         return lab.Setting(**self.cells.get(f"search/{key}", make)["best"])
@@ -153,7 +153,7 @@ class Table:
                 return lab.score_of(lambda: lab.fine_tune(model, self.split.train, lr=lr, **more))
 
             moves = [lambda lr: lr / 4, lambda lr: lr * 4]
-            best, tried = lab.climb(score, SGD_START, moves, BUDGET)
+            best, tried = lab.hill_climb(score, SGD_START, moves, BUDGET)
             return {"best": best, "tried": [list(pair) for pair in tried]}
 
         return self.cells.get(f"search/SGD/{factors}", make)["best"]
@@ -180,7 +180,7 @@ class Table:
         def make() -> dict:
             score = lambda knobs: judge.validation(build(split.train, 0, **dict(knobs)))
             first = tuple(start.items())
-            best, tried = lab.climb(score, first, moves, BUDGET if moves else 1)
+            best, tried = lab.hill_climb(score, first, moves, BUDGET if moves else 1)
             runs = []
             for seed in seeds:
                 model = build(split.train_and_validation, seed, **dict(best))
@@ -261,9 +261,9 @@ def prepare() -> NCFSplit:
     return load("ncf-ml-1m")
 
 
-def make_worker() -> Table:
+def make_worker() -> PaperTable:
     """In each process."""
-    return Table(prepare(), open_cells())
+    return PaperTable(prepare(), open_cells())
 
 
 def open_cells() -> Cells:
@@ -277,7 +277,7 @@ def main() -> None:
     split, cells = prepare(), open_cells()
     print(split)
     in_processes(plan(), make_worker)
-    table = Table(split, cells)
+    table = PaperTable(split, cells)
     rows = {("MF untuned", 32): [table.untuned(seed) for seed in (0, 1, 2)]}
     for factors, seeds in SEEDS.items():
         for name in MODELS:

@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from recsys_book.data import simulate
 from recsys_book.experiments import ncf_simulated as lab
 from recsys_book.experiments.embeddings import Judge, judge_world
-from recsys_book.experiments.ncf import ALPHAS, Setting, climb, score_of
+from recsys_book.experiments.ncf import ALPHAS, Setting, hill_climb, score_of
 from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.ncf import times
@@ -70,7 +70,7 @@ def choose_closed(judge: Judge, name: str, budget: int = BUDGET) -> dict:
 
     every = [times(knob, factor) for knob in knobs for factor in (2, 0.5)]
     score = lambda items: judge.validate(CLOSED[name](judge.train, **dict(items)))
-    return dict(climb(score, tuple(knobs.items()), every, budget)[0])
+    return dict(hill_climb(score, tuple(knobs.items()), every, budget)[0])
 
 
 def compare(judge: Judge, settings: dict, sgd: float, seed: int) -> dict:
@@ -107,7 +107,7 @@ def choose_sgd(judge: Judge, settings: dict) -> float:
         more["validate"] = judge.validate
         return score_of(lambda: lab.fine_tune(model, judge.train, lr=lr, **more))
 
-    return climb(score, 0.25, [lambda lr: lr / 4, lambda lr: lr * 4], BUDGET)[0]
+    return hill_climb(score, 0.25, [lambda lr: lr / 4, lambda lr: lr * 4], BUDGET)[0]
 
 
 def choose_by_depth(judge: Judge, places: Sequence[int]) -> dict[str, dict]:

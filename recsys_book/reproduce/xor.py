@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from recsys_book.data.toys import parity
-from recsys_book.experiments.xor import learn_dot_product, seeded, train_together
+from recsys_book.experiments.xor import learn_dot_product, one_per_seed, train_together
 from recsys_book.layers import MLP
 from recsys_book.losses import bce
 from recsys_book.metrics import log_loss
@@ -27,7 +27,7 @@ def parity_by_dim(dims=PARITY_DIMS, seeds=PARITY_SEEDS, steps: int = 1_000) -> d
     corners, labels = parity(3)
     lowest = {}
     for dim in dims:
-        models = seeded(lambda: FactorizationMachine([2, 2, 2], dim, init_std=0.5), seeds)  # noqa: B023
+        models = one_per_seed(lambda: FactorizationMachine([2, 2, 2], dim, init_std=0.5), seeds)  # noqa: B023
         best = [float("inf")] * len(models)
 
         def watch(step, models=models, best=best):
@@ -37,7 +37,7 @@ def parity_by_dim(dims=PARITY_DIMS, seeds=PARITY_SEEDS, steps: int = 1_000) -> d
 
         train_together(models, lambda m: bce(m(corners), labels), steps=steps, watch=watch)
         lowest[dim] = best
-    mlps = seeded(lambda: MLP(3, (16,)), seeds)
+    mlps = one_per_seed(lambda: MLP(3, (16,)), seeds)
     x = corners.float()
     train_together(mlps, lambda m: bce(m(x).squeeze(-1), labels), steps=steps)
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """Calls that people make and no example shows: batches of nobody, padding that is not clean, more
 candidates than there are, scores that cannot be compared. One convention for all, see
-`recsys_book.checks`."""
+`recsys_book.arguments`."""
 
 import itertools
 import math

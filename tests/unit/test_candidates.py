@@ -208,8 +208,8 @@ def test_a_random_split_trains_on_the_future_and_hides_what_it_holds_out(task, m
 def test_a_training_can_be_watched_and_is_the_same(task):
     make = lambda: lab.new_generator(task, dim=4, hidden=(4,))
     seen = []
-    watch = lambda model: seen.append(model.item_vectors().detach().clone())
-    watched = lab.refit_and_test(task, make, lab.Recipe(epochs=3), 0, 3, watch=watch)
+    keep = lambda epoch, model: seen.append(model.item_vectors().detach().clone())
+    watched = lab.refit_and_test(task, make, lab.Recipe(epochs=3), 0, 3, after_epoch=keep)
     plain = lab.refit_and_test(task, make, lab.Recipe(epochs=3), 0, 3)
     assert len(seen) == 3 and torch.equal(seen[-1], watched["model"].item_vectors())
     assert watched["recall"] == plain["recall"]

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import Ridge
 
 from recsys_book.content import (
     ContentUnavailable,
@@ -132,20 +132,37 @@ def made():
 
 
 @pytest.mark.parametrize("l2", [0.01, 1.0, 100.0])
-def test_vectors_from_content_are_scikit_learns_ridge(made, l2):
+def test_vectors_from_content_are_the_closed_form_of_a_ridge(made, l2):
     content, vectors, known, _ = made
-    ours = vectors_from_content(content, vectors, known, l2)
-    ridge = Ridge(alpha=l2).fit(content[known].double(), vectors[known].double())
-    assert np.allclose(ours[~known], ridge.predict(content[~known].double()), atol=1e-5)
+    ours = vectors_from_content(vectors, content, known, l2)
+    x, y = content[known].double(), vectors[known].double()
+    x, y = x - x.mean(0), y - y.mean(0)
+    weights = torch.linalg.solve(x.T @ x + l2 * torch.eye(7).double(), x.T @ y)
+    expected = (
+        vectors[known].double().mean(0)
+        + (content[~known].double() - content[known].double().mean(0)) @ weights
+    )
+    assert torch.allclose(ours[~known].double(), expected, atol=1e-5)
     assert torch.equal(ours[known], vectors[known]) and ours.dtype == torch.float32
+    for same in (content.numpy(), csr_matrix(content.numpy())):
+        guess = vectors_from_content(vectors, same, known, l2)
+        assert torch.allclose(guess, ours, atol=1e-2)  # of a sparse matrix step by step
+
+
+def test_content_foretells_vectors_of_length_one_and_tracks_no_gradient(made):
+    content, vectors, known, _ = made
+    one = vectors[:, :1].requires_grad_()
+    filled = vectors_from_content(one, content, known)
+    assert filled.shape == (60, 1) and torch.equal(filled[known], one[known])
+    assert not filled.requires_grad
 
 
 def test_unknown_rows_are_not_looked_at(made):
     content, vectors, known, category = made
     spoiled = torch.where(known[:, None], vectors, torch.nan)
     for guess in (
-        lambda v: vectors_from_content(content, v, known, 1.0),
-        lambda v: category_means(category, v, known),
+        lambda v: vectors_from_content(v, content, known, 1.0),
+        lambda v: category_means(v, category, known),
     ):
         assert torch.equal(guess(spoiled), guess(vectors))
 
@@ -153,7 +170,7 @@ def test_unknown_rows_are_not_looked_at(made):
 def test_category_means_are_a_groupby(made):
     _, vectors, known, category = made
     known = known & (category != 2)
-    ours = category_means(category, vectors, known)
+    ours = category_means(vectors, category, known)
     frame = pd.DataFrame(vectors.double().numpy())[known.numpy()]
     means = frame.groupby(category[known].numpy()).mean()
     means.loc[2] = frame.mean()
@@ -164,23 +181,23 @@ def test_category_means_are_a_groupby(made):
 def test_bad_guesses(made):
     content, vectors, known, category = made
     with pytest.raises(ValueError, match="known is False everywhere"):
-        category_means(category, vectors, torch.zeros(60, dtype=torch.bool))
+        category_means(vectors, category, torch.zeros(60, dtype=torch.bool))
     with pytest.raises(ValueError, match="known has shape"):
-        category_means(category, vectors, known[1:])
+        category_means(vectors, category, known[1:])
     with pytest.raises(ValueError, match="known has shape .* dtype torch.int64"):
-        category_means(category, vectors, known.long())
+        category_means(vectors, category, known.long())
     with pytest.raises(ValueError, match="category has shape"):
-        category_means(category[1:], vectors, known)
+        category_means(vectors, category[1:], known)
     with pytest.raises(ValueError, match="category contains -1"):
-        category_means(category - 1, vectors, known)
+        category_means(vectors, category - 1, known)
     with pytest.raises(ValueError, match="content has shape"):
-        vectors_from_content(content[1:], vectors, known, 1.0)
+        vectors_from_content(vectors, content[1:], known, 1.0)
     with pytest.raises(ValueError, match="content contains NaN"):
-        vectors_from_content(content * torch.nan, vectors, known, 1.0)
+        vectors_from_content(vectors, content * torch.nan, known, 1.0)
     with pytest.raises(ValueError, match="vectors of known items contains NaN"):
-        vectors_from_content(content, vectors * torch.nan, known, 1.0)
+        vectors_from_content(vectors * torch.nan, content, known, 1.0)
     with pytest.raises(ValueError, match="l2 is 0"):
-        vectors_from_content(content, vectors, known, 0)
+        vectors_from_content(vectors, content, known, 0)
 
 
 # ---------------------------------------------------------------- content and ids in one gradient

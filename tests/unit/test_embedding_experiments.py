@@ -7,7 +7,7 @@ import torch
 from recsys_book.data import simulate
 from recsys_book.experiments import embedding_figures as figures
 from recsys_book.experiments import embeddings as lab
-from recsys_book.experiments.ladder import make_task
+from recsys_book.experiments.ladder import Cut
 from recsys_book.widgets import EmbeddingExplorer
 
 SETTING = {"lr": 0.02, "weight_decay": 1e-5, "epochs": 2}
@@ -20,7 +20,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def log(world):
-    return make_task(world).clicks().without_repeats()
+    return Cut(world).clicks().without_repeats()
 
 
 def test_one_click_by_hand_is_autograds():

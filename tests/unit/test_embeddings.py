@@ -10,12 +10,9 @@ from sklearn.neighbors import NearestNeighbors
 from recsys_book.embeddings import (
     HashedEmbedding,
     PaddedEmbedding,
-    category_mean,
     expected_colliding,
-    from_content,
     hash_ids,
     nearest,
-    set_rows,
     share_colliding,
 )
 
@@ -52,25 +49,6 @@ def test_padded_embedding_limits():
     for bad in ({"n": 0}, {"dim": 0}, {"max_norm": 0}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             PaddedEmbedding(**({"n": 5, "dim": 3} | bad))
-
-
-def test_rows_are_set_and_bad_rows_refused():
-    layer = PaddedEmbedding(5, 3)
-    new = torch.ones(2, 3)
-    set_rows(layer.table, torch.tensor([1, 3]), new)
-    assert torch.equal(layer(torch.tensor([1, 3])), new)
-    assert layer.table.weight.requires_grad
-    before = layer.table.weight.detach().clone()
-    for rows, values, message in [
-        (torch.tensor([1, 5]), new, "padding row"),
-        (torch.tensor([1, 1]), new, "twice"),
-        (torch.tensor([1, 6]), new, "rows"),
-        (torch.tensor([1]), new, "must be"),
-        (torch.tensor([1, 2]), torch.full((2, 3), torch.nan), "vectors"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            set_rows(layer.table, rows, values)
-    assert torch.equal(layer.table.weight, before)
 
 
 # ---------------------------------------------------------------- hashing
@@ -165,36 +143,6 @@ def test_nearest_by_dot_product_by_hand_and_among_some():
         nearest(torch.full((3, 2), torch.nan), 1)
 
 
-# ---------------------------------------------------------------- vectors for the new
-
-
-def test_category_mean_by_hand():
-    v = torch.tensor([[1.0, 0], [3, 0], [0, 5], [9, 9], [9, 9]])
-    known = torch.tensor([True, True, True, False, False])
-    filled = category_mean(v, torch.tensor([0, 0, 1, 0, 2]), known)
-    assert torch.equal(filled[:3], v[:3])
-    assert filled[3].tolist() == [2, 0]
-    assert torch.allclose(filled[4], v[:3].mean(0))  # a category nobody knows
-    v[3] = torch.nan  # what stands in unknown rows is not looked at
-    assert torch.isfinite(category_mean(v, torch.tensor([0, 0, 1, 0, 2]), known)).all()
-    with pytest.raises(ValueError, match="known marks no row"):
-        category_mean(v, torch.zeros(5).long(), torch.zeros(5, dtype=torch.bool))
-    with pytest.raises(ValueError, match="known has shape"):
-        category_mean(v, torch.zeros(5).long(), known[:4])
-
-
-def test_content_foretells_what_content_decides():
-    generator = torch.Generator().manual_seed(0)
-    content = torch.randn(200, 6, generator=generator)
-    v = content @ torch.randn(6, 4, generator=generator)
-    known = torch.arange(200) < 150
-    filled = from_content(v, content.numpy(), known, l2=1e-3)
-    assert torch.equal(filled[:150], v[:150])
-    assert torch.allclose(filled[150:], v[150:], atol=1e-2)
-    with pytest.raises(ValueError, match="content has 199 rows"):
-        from_content(v, content.numpy()[:199], known)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -202,19 +150,10 @@ def test_content_foretells_what_content_decides():
         (lambda: nearest(vectors(), 2.5), "k is 2.5"),
         (lambda: nearest(vectors(), 2, among=torch.ones(5, dtype=torch.bool)), "among has shape"),
         (lambda: nearest(vectors(), 2, among=torch.ones(30, dtype=torch.int64)), "among has"),
-        (
-            lambda: category_mean(vectors(), torch.zeros(5).long(), torch.ones(30).bool()),
-            "categories has shape",
-        ),
-        (
-            lambda: category_mean(vectors(), torch.full((30,), -1), torch.ones(30).bool()),
-            "categories contains -1",
-        ),
         (lambda: share_colliding(torch.zeros(0).long()), "buckets is empty"),
         (lambda: hash_ids([1.0, 2.0], 10), "ids is"),
         (lambda: hash_ids([1, "a"], 10), "ids is"),
         (lambda: hash_ids("abc", 10), "ids is"),
-        (lambda: set_rows(torch.nn.Embedding(4, 2), torch.tensor([[0, 1]]), vectors(2, 2)), "rows"),
         (lambda: nearest(vectors() * 1e30, 2, by="dot product"), "products of vectors"),
         (lambda: HashedEmbedding(5, 2, n_hashes=1.5), "n_hashes is 1.5"),
     ],
@@ -227,13 +166,6 @@ def test_bad_input_is_named(call, message):
 def test_vectors_under_training_are_read_and_not_tracked():
     v = vectors().requires_grad_()
     assert not nearest(v, 2)[1].requires_grad
-    assert not from_content(v, np.eye(30), torch.arange(30) < 20).requires_grad
-
-
-def test_content_foretells_vectors_of_length_one():
-    v, content = vectors(6, 1), np.random.RandomState(0).rand(6, 2)
-    filled = from_content(v, content, torch.arange(6) < 3)
-    assert filled.shape == (6, 1) and torch.equal(filled[:3], v[:3])
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-13, 1e15, 1e30])

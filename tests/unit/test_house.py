@@ -1,6 +1,5 @@
 """Rules of the repository: layers, addresses, clean and portable notebooks, honest records."""
 
-import ast
 import json
 import re
 import shutil
@@ -19,38 +18,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "recsys_book"
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))
 sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-#: A room may import from rooms of a lower number.
-LEVELS = {
-    "checks": 0, "machine": 0, "data": 1, "layers": 2, "metrics": 2, "calibration": 2, "maps": 2,
-    "embeddings": 2, "content": 2, "optim": 2, "models": 3, "losses": 3, "sampling": 3,
-    "bandits": 3, "train": 4, "evaluate": 4, "serving": 4, "claims": 5, "plots": 5, "widgets": 6,
-    "experiments": 7, "diagrams": 7, "notebook": 7, "reproduce": 8, "try_your_own": 9,
-    "check": 9,
-}  # fmt: skip
-
-
-def test_imports_run_downward_only():
-    wrong = []
-    for path in PACKAGE.rglob("*.py"):
-        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if room == "__init__":
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            modules = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                modules = [node.module]
-                if node.module == "recsys_book":
-                    modules = [f"recsys_book.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            for module in modules:
-                parts = module.split(".")
-                if parts[0] != "recsys_book" or parts[1:2] == [room]:
-                    continue
-                if LEVELS[parts[1]] >= LEVELS[room]:
-                    wrong.append(f"{path.relative_to(ROOT)} imports {module}")
-    assert not wrong
 
 
 def test_there_are_chapters():

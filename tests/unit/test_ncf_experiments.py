@@ -19,6 +19,7 @@ from recsys_book.evaluate import full_catalogue, sampled_candidates
 from recsys_book.experiments import ncf as lab
 from recsys_book.experiments import ncf_simulated as service
 from recsys_book.experiments.embeddings import judge_world
+from recsys_book.machine import has_bfloat16
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.ncf import NeuMF
 from recsys_book.reproduce import cells as pieces
@@ -26,7 +27,7 @@ from recsys_book.reproduce import ncf as run
 from recsys_book.reproduce import ncf_simulated as simulated_run
 from recsys_book.reproduce.record import provenance
 from recsys_book.sampling import UnseenItems
-from recsys_book.train import fit, has_bfloat16
+from recsys_book.train import fit
 
 U, N = 60, 160  # so many items that everybody has 99 unseen ones
 SETTING = lab.Setting(0.02, factors=4, batch_size=256)
@@ -161,11 +162,11 @@ def test_climbing_keeps_to_its_budget_and_finds_the_peak():
         return -abs(x - 7)
 
     moves = [lambda x: x + 1, lambda x: x - 1]
-    assert lab.climb(score, 4, moves, budget=20)[0] == 7
+    assert lab.hill_climb(score, 4, moves, budget=20)[0] == 7
     assert len(seen) == len(set(seen))  # nothing is tried twice
-    best, tried = lab.climb(score, 4, moves, budget=3)
+    best, tried = lab.hill_climb(score, 4, moves, budget=3)
     assert best == 6 and [x for x, _ in tried] == [4, 5, 6]
-    assert lab.climb(score, 4, [], budget=1) == (4, [(4, -3)])
+    assert lab.hill_climb(score, 4, [], budget=1) == (4, [(4, -3)])
 
 
 def test_an_unknown_model_is_named(judge):

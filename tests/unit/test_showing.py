@@ -11,7 +11,7 @@ from anywidget import AnyWidget
 from scipy import stats
 from traitlets import TraitError
 
-from recsys_book import diagrams, widgets
+from recsys_book import diagrams, plots, widgets
 from recsys_book.claims import MIME, claim, paired_interval, t_interval
 from recsys_book.experiments import xor as experiments
 from recsys_book.experiments.xor_figures import boundary_frames
@@ -19,6 +19,7 @@ from recsys_book.layers import MLP
 from recsys_book.notebook import source
 from recsys_book.plots import Box, architecture, show, to_png
 from recsys_book.reproduce import Run, read_record
+from recsys_book.train import History
 from recsys_book.widgets import Frames
 
 
@@ -199,10 +200,10 @@ def test_train_together_trains_each_copy_as_if_alone():
     x = ids.float()
     loss = lambda m: torch.nn.functional.binary_cross_entropy_with_logits(m(x).squeeze(-1), likes)
     make = lambda: MLP(2, (4,))
-    together = experiments.seeded(make, [0, 1, 2])
+    together = experiments.one_per_seed(make, [0, 1, 2])
     experiments.train_together(together, loss, steps=30)
     for seed in (0, 1, 2):
-        [alone] = experiments.seeded(make, [seed])
+        [alone] = experiments.one_per_seed(make, [seed])
         experiments.train_together([alone], loss, steps=30)
         assert torch.allclose(together[seed](x), alone(x), atol=1e-6)
 
@@ -252,3 +253,17 @@ def test_records_are_whole_and_name_where_they_come_from(tmp_path, monkeypatch):
         read_record("r")
     with pytest.raises(ValueError):
         Run("r", "do it", [0]).write({"x": float("nan")})
+
+
+def test_training_curves_show_every_epoch_and_the_one_that_was_kept(monkeypatch):
+    monkeypatch.setattr(plots, "show", lambda figure, alt: (figure, alt))
+    history = History(loss=[3.0, 2.0, 1.5], score=[0.1, 0.9, 0.3], best_epoch=1, best_score=0.9)
+    figure, alt = plots.training_curves(history)
+    loss, score = figure.axes
+    assert loss.lines[0].get_ydata().tolist() == history.loss
+    assert score.lines[0].get_ydata().tolist() == history.score
+    assert score.lines[1].get_xdata()[0] == 2 and "best in epoch 2, at 0.9" in alt
+    figure, alt = plots.training_curves(History(loss=[3.0, 2.0], best_epoch=1))
+    assert len(figure.axes) == 1 and "validation" not in alt
+    with pytest.raises(ValueError, match="history is empty"):
+        plots.training_curves(History())

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from recsys_book.checks import NotFinite
-from recsys_book.train import History, fit
+from recsys_book.arguments import NotFinite
+from recsys_book.train import fit, seeded
 
 
 def noisy_batches(epoch, generator):
@@ -54,6 +54,34 @@ def test_the_best_weights_are_restored_also_when_max_epochs_ends_first(patience)
     assert history.best_epoch == 1 and history.best_score == 0.9
     assert torch.equal(weights(model), kept[1])
     assert len(history.loss) == (4 if patience else 6)
+
+
+def test_somebody_may_look_on_after_every_epoch_and_changes_nothing():
+    seen, alone, watched = [], make_model(), make_model()
+
+    def look(epoch, model):
+        assert not model.training and not torch.is_grad_enabled()
+        seen.append((epoch, weights(model)))
+        torch.rand(3)  # draws of its own disturb no epoch
+        return -1.0  # nobody asks for it
+
+    train(alone)
+    history = train(watched, after_epoch=look)
+    assert [epoch for epoch, _ in seen] == [*range(6)]
+    assert torch.equal(seen[-1][1], weights(watched)) and history.score == []
+    assert torch.equal(weights(watched), weights(alone))
+
+
+def test_a_start_is_decided_by_its_seed_alone_and_the_stream_goes_on():
+    torch.manual_seed(5)
+    wanted = torch.rand(2)
+    torch.manual_seed(5)
+    starts = []
+    for seed in (0, 0, 1):
+        with seeded(seed):
+            starts.append(nn.Linear(3, 2).weight)
+    assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
+    assert torch.equal(torch.rand(2), wanted)
 
 
 def test_a_run_does_not_depend_on_or_disturb_the_global_stream():
@@ -291,15 +319,3 @@ def test_step_schedules_move_after_every_batch_and_resume(tmp_path):
     torch.save(state, tmp_path / "run.pt")
     assert run(fresh := make_model(), 5, tmp_path / "run.pt") == pytest.approx(0.01)
     assert torch.equal(weights(fresh), weights(whole))
-
-
-def test_a_history_plots_itself():
-    scores = iter([0.1, 0.9, 0.3, 0.2, 0.1, 0.0])
-    history = train(make_model(), validate=lambda model: next(scores))
-    loss, score = history.plot().axes
-    assert loss.lines[0].get_ydata().tolist() == history.loss
-    assert score.lines[0].get_ydata().tolist() == history.score
-    assert score.lines[1].get_xdata()[0] == 2 and "best in epoch 2, at 0.9" in history.alt()
-    assert len(train(make_model()).plot().axes) == 1
-    with pytest.raises(ValueError, match="history is empty"):
-        History().plot()

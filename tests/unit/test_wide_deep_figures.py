@@ -22,13 +22,12 @@ def task():
 def trained(task):
     snapshots = []
 
-    def keep(model):
+    def keep(epoch, model):
         snapshots.append(figures.field_vectors(task, model))
-        return float(len(snapshots))
 
     setting = lab.Setting(lr=0.05, wide_lr=0.3, l1=1.0, epochs=2, batch_size=512)
     rows = task.rows(0, lab.TEST_FROM)
-    model, _ = lab.train(task, "wide & deep", setting, rows, seed=0, validate=keep)
+    model, _ = lab.train(task, "wide & deep", setting, rows, seed=0, after_epoch=keep)
     return model, snapshots
 
 

@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 
-from recsys_book.data import simulate
+from recsys_book.service import simulate
 
 
 def main() -> None:

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from recsys_book.check.core import Exercise, Finding, _names, by_cases
 from recsys_book.claims import Interval, paired_bootstrap
-from recsys_book.data import Interactions, simulate
-from recsys_book.data.world import DAYPARTS, DEVICES, Context
+from recsys_book.data import Interactions
 from recsys_book.metrics import ndcg_at_k
 from recsys_book.models.baselines import EASE
+from recsys_book.service import simulate
+from recsys_book.service.world import DAYPARTS, DEVICES, Context
 
 # ---------------------------------------------------------------- 0.1 the ideal list
 
@@ -786,7 +787,7 @@ BEAT = Exercise(
         "and *not* clicked, where they stood, what a film is, how old a user is?",
     },
     (
-        "recsys_book.data.simulate",
+        "recsys_book.service.simulate",
         "recsys_book.check.chapter_00._Referee",
         "recsys_book.check.chapter_00.contest",
     ),

@@ -19,10 +19,10 @@ from torch.quasirandom import SobolEngine
 from recsys_book.arguments import check_finite, check_positive
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.next_watch import WatchExamples, any_watch, next_watch, some_of_each
-from recsys_book.data.world import Context, World
 from recsys_book.losses import in_batch_softmax_loss, sampled_softmax_loss
 from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.sampling import Proposal, unigram
+from recsys_book.service.world import Context, World
 from recsys_book.train import History, fit, seeded
 
 CUTS = (50, 200)

@@ -33,12 +33,12 @@ from recsys_book.content import (
     tfidf,
     vectors_from_content,
 )
-from recsys_book.data.simulate import Log
-from recsys_book.data.world import DAYPARTS, DEVICES, SLATE, Context, World
 from recsys_book.losses import bce
 from recsys_book.metrics import hit_rate_at_k, ndcg_at_k, share_of_learnable
 from recsys_book.models.content_factorization import ContentFactorization
 from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.service.log import Log
+from recsys_book.service.world import DAYPARTS, DEVICES, SLATE, Context, World
 from recsys_book.train import fit, seeded
 
 COLD_FROM = 20  # films released from this day on are cold, and days before it are for training

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from recsys_book.arguments import check_finite, check_ids, check_positive, check_same_shape
 from recsys_book.bandits import UCB1, EpsilonGreedy, Fixed, ThompsonSampling, beta_prior
-from recsys_book.data.world import Context, World
+from recsys_book.service.world import Context, World
 
 EPSILONS = (0.01, 0.05, 0.1, 0.2)
 

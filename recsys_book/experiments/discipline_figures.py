@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from recsys_book.calibration import calibration_curve
 from recsys_book.claims import Interval, paired_interval, t_interval
-from recsys_book.data.world import DAYPARTS, DEVICES, GENRES, Context, World
-from recsys_book.experiments import ladder
 from recsys_book.experiments import repairs as lab
 from recsys_book.experiments.embedding_figures import explorer
-from recsys_book.experiments.ladder import FILM
 from recsys_book.experiments.repairs import STEPS, Trained
 from recsys_book.metrics import share_of_learnable
 from recsys_book.optim import warmup_cosine
 from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
+from recsys_book.service import click_models
+from recsys_book.service.click_models import FILM
+from recsys_book.service.world import DAYPARTS, DEVICES, GENRES, Context, World
 from recsys_book.widgets import EmbeddingExplorer, Frames
 
 #: A short name for each step, for axes.
@@ -166,7 +166,7 @@ def story_figure(stories: Sequence[Mapping]) -> Picture:
     return show(figure, alt=f"Share of the learnable, from the top: {'; '.join(reversed(told))}")
 
 
-def story_frames(task: ladder.Task, kept: Mapping[str, Trained], stories: Sequence[Mapping]):
+def story_frames(task: click_models.Task, kept: Mapping[str, Trained], stories: Sequence[Mapping]):
     """The widget: after each repair, what was predicted against what is true, and the score so far.
 
     Args:
@@ -746,14 +746,14 @@ def calibration_gap(record: dict, a: str, b: str, figure: str, reading: str) -> 
 # ---------------------------------------------------------------- the map
 
 
-def film_vectors(task: ladder.Task, trained: Trained) -> Tensor:
+def film_vectors(task: click_models.Task, trained: Trained) -> Tensor:
     """`[N, D]` the deep model's film vectors."""
     table = trained.model.model.vectors
     ids = torch.arange(task.world.n_films) + 1 + table.offsets[FILM]
     return table.table(ids).detach()
 
 
-def repairs_explorer(task: ladder.Task, kept: Mapping[str, Trained]) -> EmbeddingExplorer:
+def repairs_explorer(task: click_models.Task, kept: Mapping[str, Trained]) -> EmbeddingExplorer:
     """The map: film vectors after some of the repairs.
 
     Args:

@@ -20,12 +20,12 @@ from recsys_book import maps
 from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
-from recsys_book.data.world import GENRES, World
 from recsys_book.embeddings import expected_colliding, hash_ids, nearest, share_colliding
 from recsys_book.experiments import embeddings as lab
 from recsys_book.experiments.own_log import ItemVectors
 from recsys_book.metrics import share_of_learnable
 from recsys_book.plots import PALETTE, Picture, show, to_png
+from recsys_book.service.world import GENRES, World
 from recsys_book.widgets import EmbeddingExplorer, Frames
 from recsys_book.widgets.explorer import MAX_CATEGORIES
 

@@ -26,16 +26,15 @@ from recsys_book import maps
 from recsys_book.content import category_means, vectors_from_content
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
-from recsys_book.data.simulate import simulate
 from recsys_book.data.splits import at_random
-from recsys_book.data.world import World
 from recsys_book.embeddings import HashedEmbedding, nearest
 from recsys_book.evaluate import full_catalogue
 from recsys_book.experiments.implicit import train_implicit
-from recsys_book.experiments.ladder import Cut, make_ranking
-from recsys_book.experiments.ladder import ndcg as oracle_ndcg
 from recsys_book.models.baselines import IALS, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.service.judge import Judge
+from recsys_book.service.simulate import simulate
+from recsys_book.service.world import World
 from recsys_book.train import History, seeded
 
 DIM = 32  # of the chapter's vectors; FILM_DIM on MovieLens small
@@ -322,43 +321,6 @@ def bridges(vectors: Tensor, first: Tensor, second: Tensor) -> dict[str, float]:
 
 
 # ---------------------------------------------------------------- how long should they be
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A log cut in three, and how a model is judged on it.
-
-    Attributes:
-        train: to fit while choosing.
-        refit: to fit once everything is chosen.
-        validate: `validate(model)`, NDCG@10 on what was held out to choose by.
-        test: `test(score)`, NDCG@10 on the test, for `score(users) -> [U, N]`.
-        popularity: the same of popularity.
-    """
-
-    train: Interactions
-    refit: Interactions
-    validate: Callable[[nn.Module], float]
-    test: Callable[[Callable], float]
-    popularity: float
-
-
-def judge_world(world: World, n_users: int = 1_000) -> Judge:
-    """Clicks before day 20 to fit, days 20 to 23 to choose by, the oracle's ten to test."""
-    cut, log = Cut(world), world.log
-    ranking = make_ranking(cut, n_users)
-    refit = cut.clicks().without_repeats()
-    train = log[cut.before(20)].clicks().without_repeats()
-    held = log[((cut.day >= 20) & (cut.day < cut.test_from)).nonzero().squeeze(1)].clicks()
-    held = held.without_repeats()
-    held = held[~torch.isin(held.keys(), train.keys())]
-    return Judge(
-        train,
-        refit,
-        lambda model: float(full_catalogue(model.score, held, train).ndcg.mean()),
-        lambda score: oracle_ndcg(ranking, score),
-        oracle_ndcg(ranking, Popularity(refit).score),
-    )
 
 
 def judge_films(films: MovieLens, seed: int = 0) -> Judge:

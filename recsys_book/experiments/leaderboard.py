@@ -20,14 +20,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recsys_book.data.next_watch import seconds_since
-from recsys_book.data.online import Online, Policy, Request, oracle_policy, top_list
-from recsys_book.data.simulate import DAY
-from recsys_book.data.world import World
-from recsys_book.experiments import candidates, ladder, ncf, ncf_simulated, watch_time, wide_deep
+from recsys_book.experiments import candidates, ncf, ncf_simulated, watch_time, wide_deep
 from recsys_book.layers import Bags
 from recsys_book.models.baselines import EASE, ItemKNN, Popularity
 from recsys_book.models.factorization_machine import FactorizationMachine, pairwise_sum
 from recsys_book.models.youtube_dnn import CandidateGenerator
+from recsys_book.service import click_models
+from recsys_book.service.log import DAY
+from recsys_book.service.online import Online, Policy, Request, oracle_policy, top_list
+from recsys_book.service.world import World
 
 #: `make_policy(world, seed)`.
 Maker = Callable[[World, int], Policy]
@@ -113,9 +114,11 @@ def from_items(world: World, seed: int, *, model: type[EASE | ItemKNN], **knobs)
 
 def click_model(world: World, seed: int, *, rung: str, **knobs) -> Policy:
     """Chapter 00's MF, FM or DNN."""
-    task = ladder.make_task(world, test_from=world.days)  # nothing is held out
+    task = click_models.make_task(world, test_from=world.days)  # nothing is held out
     rows = task.before(world.days)
-    model, _ = ladder.train_click_model(task, rung, ladder.Settings(**knobs), rows, seed=seed)
+    model, _ = click_models.train_click_model(
+        task, rung, click_models.Settings(**knobs), rows, seed=seed
+    )
     model.eval()
     if rung != "MF":
         return in_parts(FieldScorer(task, model))
@@ -133,16 +136,19 @@ class FieldScorer:
         model: trained.
     """
 
-    def __init__(self, task: ladder.Task, model: ladder.ClickModel) -> None:
+    def __init__(self, task: click_models.Task, model: click_models.ClickModel) -> None:
         self.model = model.model.eval()
         self.encoder = wide_deep.Scorer(task, self.model)
 
     def inputs(self, request: Request) -> tuple[Tensor, Bags]:
         """ids `[R, 9]`, the film's fields left at 0, and bags."""
         made = self.encoder.impressions(request)
-        history = made.history[:, : ladder.HISTORY].long()
-        bags = {ladder.FILM: (history, history > 0), ladder.GENRE: (made.session, made.session > 0)}
-        return made.ids[:, : len(ladder.FIELDS)], bags
+        history = made.history[:, : click_models.HISTORY].long()
+        bags = {
+            click_models.FILM: (history, history > 0),
+            click_models.GENRE: (made.session, made.session > 0),
+        }
+        return made.ids[:, : len(click_models.FIELDS)], bags
 
     @torch.no_grad()
     def __call__(self, request: Request) -> Tensor:

@@ -13,16 +13,16 @@ import torch
 from torch import nn
 
 from recsys_book.data.interactions import Interactions
-from recsys_book.data.world import World
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments.embeddings import Judge
 from recsys_book.experiments.implicit import train_implicit
-from recsys_book.experiments.ladder import Cut, make_ranking
-from recsys_book.experiments.ladder import ndcg as oracle_ndcg
 from recsys_book.experiments.ncf import Setting, fine_tune, make_model
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
+from recsys_book.service.click_models import Cut
+from recsys_book.service.judge import Judge
+from recsys_book.service.oracle import make_ranking, oracle_ndcg
+from recsys_book.service.world import World
 from recsys_book.train import History, seeded
 
 BATCH = 1_024  # observed pairs a step

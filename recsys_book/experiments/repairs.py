@@ -21,13 +21,14 @@ from torch import Tensor, nn
 
 from recsys_book.arguments import NotFinite
 from recsys_book.calibration import expected_calibration_error, platt, recalibrate
-from recsys_book.data.world import World
-from recsys_book.experiments import ladder
-from recsys_book.experiments.ladder import ClickModel, Task, make_task
-from recsys_book.experiments.wide_deep import grown, random_policy
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, log_loss, share_of_learnable
 from recsys_book.optim import parameter_groups, warmup_cosine
+from recsys_book.service import click_models
+from recsys_book.service.click_models import ClickModel, Task, make_task
+from recsys_book.service.online import run_online
+from recsys_book.service.policies import grown, random_policy
+from recsys_book.service.world import World
 from recsys_book.train import History, fit, seeded
 
 DIM, HIDDEN = 16, (64, 32)
@@ -160,9 +161,9 @@ class Trained:
     undone: bool
     history: History
 
-    def logits(self, examples: ladder.Examples) -> Tensor:
+    def logits(self, examples: click_models.Examples) -> Tensor:
         """`[B]` float64, as they are read."""
-        found = ladder.logits(self.model, examples)
+        found = click_models.logits(self.model, examples)
         return recalibrate(found, self.kept) if self.undone else found
 
 
@@ -179,7 +180,7 @@ def train(
     """Train by a recipe on the impressions at `rows`.
 
     Args:
-        task: from `ladder.make_task`.
+        task: from `click_models.make_task`.
         recipe: how.
         rows: positions.
         seed: of start, order and draws.
@@ -236,7 +237,7 @@ class Referee:
         oracle: log-loss of the true chances.
     """
 
-    examples: ladder.Examples
+    examples: click_models.Examples
     chance: Tensor
     popularity: float
     oracle: float
@@ -257,15 +258,15 @@ def make_referee(task: Task, seed: int = 0, rows: Tensor | None = None) -> Refer
     """The referee of a task; popularity is trained as chapter 00 chose, on the impressions at
     `rows` (None for all before the test)."""
     test = (task.day >= task.test_from).nonzero().squeeze(1)
-    settings = ladder.Settings(lr=0.04, weight_decay=3e-5, epochs=5)
+    settings = click_models.Settings(lr=0.04, weight_decay=3e-5, epochs=5)
     rows = task.before(task.test_from) if rows is None else rows
-    popularity, _ = ladder.train_click_model(task, "Popularity", settings, rows, seed=seed)
+    popularity, _ = click_models.train_click_model(task, "Popularity", settings, rows, seed=seed)
     examples = task.examples[test]
     chance = task.world.log.click_probability[test].double()
     return Referee(
         examples,
         chance,
-        log_loss(examples.label, ladder.logits(popularity, examples)),
+        log_loss(examples.label, click_models.logits(popularity, examples)),
         log_loss(examples.label, chance.clamp(1e-12, 1 - 1e-9).logit()),
     )
 
@@ -297,7 +298,7 @@ def story(
     """Every step in one world, fitted on all days before the test and scored once.
 
     Args:
-        task: from `ladder.make_task`.
+        task: from `click_models.make_task`.
         chosen: see `recipe_of`.
         seed: of start, order and draws.
         keep: called with each step and what it trained, to look at afterwards.
@@ -362,7 +363,7 @@ def with_planted_field(task: Task, rows_per_value: int, seed: int) -> Task:
     Click-Through Rate Models. CIKM 2022, https://doi.org/10.1145/3511808.3557479.
 
     Args:
-        task: from `ladder.make_task`.
+        task: from `click_models.make_task`.
         rows_per_value: on average.
         seed: of the draw.
     """
@@ -393,7 +394,7 @@ def epoch_curves(task: Task, recipe: Recipe, seed: int) -> dict[str, list[float]
 
     def look(model: nn.Module, kept: float) -> float:
         for name, examples in parts.items():
-            logit = ladder.logits(model, examples)
+            logit = click_models.logits(model, examples)
             curves[name].append(log_loss(examples.label, logit))
         return -curves["validation"][-1]
 
@@ -412,7 +413,7 @@ def spike_run(
     ended, counted from 1970, in the place of how many seconds it lasted.
 
     Args:
-        task: from `ladder.make_task`.
+        task: from `click_models.make_task`.
         seed: of start and order.
         clip_norm: see `fit`.
         spiked: whether the row is there at all.
@@ -450,7 +451,7 @@ def spike_run(
     except NotFinite as error:
         return {"losses": _finite(losses), "broke": str(error), "rmse": None}
     test = (task.day >= TEST_FROM).nonzero().squeeze(1)
-    predicted = ladder.logits(model, task.examples[test])
+    predicted = click_models.logits(model, task.examples[test])
     error = (predicted - hours[test].double()).square().mean().sqrt()
     return {"losses": losses, "broke": None, "rmse": float(error)}
 
@@ -467,7 +468,7 @@ def _finite(values: list[float]) -> list[float]:
 def chance_task(world: World, seed: int, days: int = 28) -> Task:
     """A task on the log of some weeks in which chance filled the lists: clicks are rarer there than
     on what a service chose. The first 28 days are the service's, and are not trained on."""
-    more = world.run_online(random_policy(world, seed), days, seed=seed)
+    more = run_online(world, random_policy(world, seed), days, seed=seed)
     return make_task(grown(world, more.log, days), test_from=world.days + days - 4)
 
 
@@ -493,9 +494,9 @@ def calibration_of(
     trained = train(task, replace(recipe, per_click=per_click, undone=False), rows, seed)
     held = ((day >= validation_from) & (day < task.test_from)).nonzero().squeeze(1)
     slope, intercept = platt(
-        ladder.logits(trained.model, task.examples[held]), task.examples.label[held]
+        click_models.logits(trained.model, task.examples[held]), task.examples.label[held]
     )
-    raw = ladder.logits(trained.model, referee.examples)
+    raw = click_models.logits(trained.model, referee.examples)
     readings = {
         "raw": raw,
         "undone": recalibrate(raw, trained.kept),

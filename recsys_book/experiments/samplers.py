@@ -32,9 +32,7 @@ from torch.quasirandom import SobolEngine
 from recsys_book.data.interactions import Interactions, PairsOfUsers
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.data.splits import leave_last_out
-from recsys_book.data.world import World
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments import ladder
 from recsys_book.losses import bce, sampled_softmax_loss
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
@@ -46,6 +44,9 @@ from recsys_book.sampling import (
     Sampler,
     UniformSampler,
 )
+from recsys_book.service.click_models import Cut
+from recsys_book.service.oracle import make_ranking, oracle_ndcg
+from recsys_book.service.world import World
 from recsys_book.train import History, fit, seeded
 
 SAMPLERS = ("uniform", "popularity", "in-batch", "hard")
@@ -83,7 +84,7 @@ def simulated_task(world: World, n_ranked: int = 500) -> Task:
     """Clicks before day 20, of days 20 to 23, and of the last four days."""
     clicks = world.log.clicks()
     day = clicks.time // 86_400
-    ranking = ladder.make_ranking(ladder.Cut(world), n_ranked)
+    ranking = make_ranking(Cut(world), n_ranked)
     before, both = clicks[day < 20], clicks[day < 24]
     return Task(
         train=before,
@@ -91,10 +92,10 @@ def simulated_task(world: World, n_ranked: int = 500) -> Task:
         test=known(clicks[day >= 24], both),
         both=both,
         # What is out of the race goes last here: the oracle may well want it.
-        truth=lambda score: ladder.ndcg(
+        truth=lambda score: oracle_ndcg(
             ranking, lambda users: torch.nan_to_num(score(users), neginf=-1e9)
         ),
-        popularity_truth=ladder.ndcg(ranking, Popularity(both).score),
+        popularity_truth=oracle_ndcg(ranking, Popularity(both).score),
     )
 
 

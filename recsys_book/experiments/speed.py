@@ -30,11 +30,11 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from recsys_book.arguments import check_positive
-from recsys_book.experiments.ladder import HISTORY, ClickModel, Examples, Task, logits
 from recsys_book.layers import Bags, FieldEmbedding, masked_mean
 from recsys_book.losses import bce
 from recsys_book.machine import has_bfloat16
 from recsys_book.metrics import log_loss
+from recsys_book.service.click_models import HISTORY, ClickModel, Examples, Task, logits
 from recsys_book.train import seeded
 
 LR = 0.003

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from recsys_book.arguments import check_finite, check_k, check_same_shape
 from recsys_book.data.next_watch import seconds_since
 from recsys_book.data.quantiles import Quantiles
-from recsys_book.data.simulate import Log
-from recsys_book.data.world import DAYPARTS, DEVICES, SLATE, Context, World
 from recsys_book.losses import bce, watch_time_loss
 from recsys_book.models.youtube_dnn import WatchTimeRanker
+from recsys_book.service.log import Log
+from recsys_book.service.world import DAYPARTS, DEVICES, SLATE, Context, World
 from recsys_book.train import History, fit, seeded
 
 HISTORY = 20

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,11 +20,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_book.arguments import NotFinite
-from recsys_book.data.online import Policy, Request, top_list
-from recsys_book.data.simulate import Log
-from recsys_book.data.world import SLATE, Context, World
-from recsys_book.experiments import ladder
-from recsys_book.experiments.ladder import FILM, GENRE, INIT, SESSION
 from recsys_book.layers import Bags, FieldEmbedding
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, log_loss
@@ -36,9 +31,13 @@ from recsys_book.models.wide_and_deep import (
     wide_and_deep_optimizers,
     wide_optimizer,
 )
+from recsys_book.service import click_models
+from recsys_book.service.click_models import FILM, GENRE, INIT, SESSION
+from recsys_book.service.online import Policy, Request, top_list
+from recsys_book.service.world import SLATE, Context, World
 from recsys_book.train import History, fit, seeded
 
-FIELDS = (*ladder.FIELDS, "place")
+FIELDS = (*click_models.FIELDS, "place")
 PLACE = FIELDS.index("place")
 OF_FILM = tuple(FIELDS.index(name) for name in ("film", "genre", "second_genre", "tone"))
 OF_REQUEST = tuple(f for f in range(len(FIELDS)) if f not in OF_FILM)
@@ -131,7 +130,7 @@ class Task:
 def make_task(world: World, seed: int = 0, hide: bool = True) -> Task:
     """Encode a world's log, and draw which half of its sequel pairs is hidden; none without
     `hide`."""
-    base = ladder.make_task(world)
+    base = click_models.make_task(world)
     log = world.log
     first = torch.from_numpy(world.film.sequel_of).long()[log.film.long()]  # [M], −1 for none
     pairs = np.flatnonzero(world.film.sequel_of >= 0)
@@ -229,7 +228,7 @@ def logits_of(model: nn.Module, examples: Impressions) -> Tensor:
 
 
 def make_optimizers(
-    name: str, model: nn.Module, setting: Setting, decay: float = ladder.DECAY
+    name: str, model: nn.Module, setting: Setting, decay: float = click_models.DECAY
 ) -> tuple[list[torch.optim.Optimizer], list]:
     """Optimizers, and the schedules of those that do not slow down by themselves.
 
@@ -552,29 +551,6 @@ def policy_of(task: Task, model: nn.Module) -> Policy:
         return torch.cat([top_list(part, scorer(scorer.impressions(part))) for part in parts])
 
     return policy
-
-
-def random_policy(world: World, seed: int) -> Policy:
-    """Ten films drawn evenly from those that are out."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def policy(request: Request) -> Tensor:
-        draw = torch.rand(len(request.users), world.n_films, generator=generator)
-        return draw.masked_fill(~request.released, -1).topk(SLATE, dim=1).indices
-
-    return policy
-
-
-def grown(world: World, more: Log, days: int) -> World:
-    """The world with further days behind its log, as if they had always been there."""
-    columns = {f.name: getattr(world.log, f.name) for f in fields(Log)}
-    both = {
-        k: torch.cat([v, getattr(more, k)]) for k, v in columns.items() if isinstance(v, Tensor)
-    }
-    order = np.lexsort((both["time"].numpy(), both["user"].numpy()))
-    both = {name: column[torch.from_numpy(order)] for name, column in both.items()}
-    log = Log(**both, n_users=world.n_users, n_films=world.n_films)
-    return replace(world, log=log, days=world.days + days)
 
 
 # ---------------------------------------------------------------- serving

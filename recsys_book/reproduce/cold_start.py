@@ -22,13 +22,13 @@ from functools import cache
 import numpy as np
 import torch
 
-from recsys_book.data import simulate
 from recsys_book.experiments import cold_start as lab
 from recsys_book.experiments import cold_start_bandits as bandits
 from recsys_book.experiments.cold_start import FROM_IDS, ONE_GRADIENT, PLAIN, Recipe
 from recsys_book.metrics import log_loss
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
 
 NAME = "cold_start"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101)

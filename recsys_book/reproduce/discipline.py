@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from recsys_book.data import simulate
 from recsys_book.experiments import repairs as lab
-from recsys_book.experiments.ladder import Task, make_task
 from recsys_book.experiments.repairs import GRID, STEPS, Recipe
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
+from recsys_book.service.click_models import Task, make_task
 
 NAME = "discipline"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101)

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import torch
 
-from recsys_book.data import simulate
 from recsys_book.experiments import speed as lab
-from recsys_book.experiments.ladder import Task, make_task
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
+from recsys_book.service.click_models import Task, make_task
 
 NAME = "discipline_speed"
 SEEDS, TUNING_WORLD, N_USERS = (0, 1, 2), 100, 2_000

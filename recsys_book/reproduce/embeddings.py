@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import torch
 
-from recsys_book.data import load, simulate
+from recsys_book.data import load
 from recsys_book.experiments import embeddings as lab
-from recsys_book.experiments.ladder import Cut
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
+from recsys_book.service.click_models import Cut
+from recsys_book.service.judge import Judge, judge_world
 
 NAME = "embeddings"
 SEEDS, TUNING_WORLD = (0, 1, 2), 100
@@ -23,7 +25,7 @@ CHAPTER_EPOCHS = 12  # at most, so that the chapter stays quick
 SHARES = (1.0, 0.5, 0.25, 0.125)  # of rows to films, in the hashed table
 
 
-def sweep(tuning: lab.Judge, judges: list[lab.Judge]) -> dict:
+def sweep(tuning: Judge, judges: list[Judge]) -> dict:
     """Every length three ways: chosen on `tuning`, then one judge a seed."""
     ways = {way: {} for way in lab.WAYS}
     for dim in DIMS:
@@ -40,7 +42,7 @@ def sweep(tuning: lab.Judge, judges: list[lab.Judge]) -> dict:
     return {"ways": ways, "popularity": [judge.popularity for judge in judges]}
 
 
-def hashing(judges: list[lab.Judge], setting: dict) -> dict:
+def hashing(judges: list[Judge], setting: dict) -> dict:
     """Films in tables of fewer rows than films, with one hash and with two; three worlds each.
 
     "hashed" has the films' biases in such a table too, "own" leaves each film its own.
@@ -107,8 +109,8 @@ def on_films(setting: dict) -> dict:
 def main() -> None:
     """Run it all, print it, record it."""
     run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
-    tuning = lab.judge_world(simulate(seed=TUNING_WORLD))
-    worlds = [lab.judge_world(simulate(seed=seed)) for seed in SEEDS]
+    tuning = judge_world(simulate(seed=TUNING_WORLD))
+    worlds = [judge_world(simulate(seed=seed)) for seed in SEEDS]
     films = lab.judge_films(load("ml-latest-small"))
     best = lab.WAYS[-1]
     settings = {

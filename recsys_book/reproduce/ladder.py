@@ -9,24 +9,14 @@ from __future__ import annotations
 
 import torch
 
-from recsys_book.data import simulate
-from recsys_book.data.world import EFFECTS, SIZES
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments.ladder import (
-    CLOSED,
-    LEARNED,
-    RUNGS,
-    Settings,
-    Task,
-    climb,
-    logits,
-    make_task,
-    shares,
-    train_click_model,
-)
+from recsys_book.experiments.ladder import CLOSED, LEARNED, RUNGS, climb, shares
 from recsys_book.experiments.ladder_films import grid
 from recsys_book.metrics import log_loss
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
+from recsys_book.service.click_models import Settings, Task, logits, make_task, train_click_model
+from recsys_book.service.world import EFFECTS, SIZES
 
 NAME = "ladder"
 SEEDS, TUNING_WORLD, MAX_EPOCHS = (0, 1, 2), 100, 5

@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 from statistics import mean
 
-from recsys_book.data import simulate
 from recsys_book.experiments.leaderboard import (
     CHAPTERS,
     OF_CHAPTER_05,
@@ -23,6 +22,7 @@ from recsys_book.experiments.leaderboard import (
 from recsys_book.experiments.leaderboard_figures import ORACLES, own_table, ranking_table
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run, read_record
+from recsys_book.service import run_online, simulate
 
 NAME = "leaderboard"
 SEEDS, DAYS = (5, 6, 7, 8, 9), 14
@@ -72,7 +72,7 @@ def run_entry(make_policy: Maker, seed: int, days: int) -> dict:
             f"policy is {policy!r}; make_policy(world, seed) must give a function that takes a "
             "request and gives films [B, K]"
         )
-    return outcome(world, world.run_online(policy, days, seed=seed))
+    return outcome(world, run_online(world, policy, days, seed=seed))
 
 
 def plan() -> dict[tuple, list[tuple]]:

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from recsys_book.data import simulate
 from recsys_book.experiments import ncf_simulated as lab
-from recsys_book.experiments.embeddings import Judge, judge_world
 from recsys_book.experiments.ncf import ALPHAS, Setting, hill_climb, score_of
 from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.ncf import times
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
+from recsys_book.service.judge import Judge, judge_world
 
 NAME = "ncf_simulated"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101, 102)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recsys_book.data import simulate
 from recsys_book.experiments import repairs as lab
-from recsys_book.experiments.ladder import make_task
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.discipline import CURVE_EPOCHS, RECORDED, ROWS_PER_VALUE, SEEDS
 from recsys_book.reproduce.record import Run, read_record
+from recsys_book.service import simulate
+from recsys_book.service.click_models import make_task
 
 NAME = "one_epoch"
 

@@ -17,15 +17,16 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from recsys_book.data import simulate
-from recsys_book.data.online import oracle_policy
-from recsys_book.data.world import World
 from recsys_book.experiments import wide_deep as lab
 from recsys_book.experiments.wide_deep import KINDS, Setting
 from recsys_book.metrics import auc, log_loss
 from recsys_book.models.wide_and_deep import Wide
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
+from recsys_book.service import run_online, simulate
+from recsys_book.service.online import oracle_policy
+from recsys_book.service.policies import grown, random_policy
+from recsys_book.service.world import World
 
 NAME = "wide_deep_simulated"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101)
@@ -117,7 +118,7 @@ class Work:
             world, first = self._logged(logging, seed)
             if kind == "oracle":
                 policy = oracle_policy(world)
-                return {"clicks": world.run_online(policy, ONLINE_DAYS, seed=seed).clicks}
+                return {"clicks": run_online(world, policy, ONLINE_DAYS, seed=seed).clicks}
             task, setting = lab.make_task(world, hide=False), self.setting(kind)
             end = world.days - HELD_DAYS
             held = task.rows(end, world.days)
@@ -126,7 +127,7 @@ class Work:
             label, logit = task.examples.label[held], lab.predict(model, task.examples[held])
             rows = task.rows(first, world.days)
             model, _ = lab.train(task, kind, setting, rows, seed=seed)
-            online = world.run_online(lab.policy_of(task, model), ONLINE_DAYS, seed=seed)
+            online = run_online(world, lab.policy_of(task, model), ONLINE_DAYS, seed=seed)
             return {
                 "auc": auc(label, logit),
                 "log_loss": log_loss(label, logit),
@@ -151,14 +152,14 @@ class Work:
         if logging == "service":
             return world, 0
         if logging == "random":
-            policy = lab.random_policy(world, seed)
+            policy = random_policy(world, seed)
         else:
             task = lab.make_task(world, hide=False)
             rows = task.rows(0, world.days)
             model, _ = lab.train(task, BEFORE, self.setting(BEFORE), rows, seed=seed)
             policy = lab.policy_of(task, model)
-        more = world.run_online(policy, MORE_DAYS, seed=1_000 + seed)
-        return lab.grown(world, more.log, MORE_DAYS), world.days
+        more = run_online(world, policy, MORE_DAYS, seed=1_000 + seed)
+        return grown(world, more.log, MORE_DAYS), world.days
 
 
 def plan() -> dict[tuple, list[tuple]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import torch
 
-from recsys_book.data import simulate
 from recsys_book.experiments import candidates as lab
 from recsys_book.experiments import serving_costs as costs
 from recsys_book.machine import cores, use_threads
 from recsys_book.reproduce.cells import Cells
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
 
 NAME = "youtube_serving"
 DIM, K = 64, 100

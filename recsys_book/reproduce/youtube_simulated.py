@@ -11,8 +11,6 @@ from dataclasses import replace
 
 import torch
 
-from recsys_book.data import simulate
-from recsys_book.data.world import World
 from recsys_book.experiments import candidates, watch_time
 from recsys_book.experiments.candidates import DRAWS, TUNED, VARIANTS, best_of_draws
 from recsys_book.experiments.watch_time import HEADS, PLACES
@@ -20,6 +18,8 @@ from recsys_book.experiments.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import mispredicted_watch_time
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
+from recsys_book.service import simulate
+from recsys_book.service.world import World
 
 NAME = "youtube_simulated"
 SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100

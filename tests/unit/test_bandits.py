@@ -9,8 +9,6 @@ from scipy import integrate, stats
 
 from recsys_book.bandits import UCB1, EpsilonGreedy, Fixed, ThompsonSampling, beta_prior
 from recsys_book.claims import paired_interval
-from recsys_book.data.simulate import simulate
-from recsys_book.data.world import Context
 from recsys_book.experiments.cold_start_bandits import (
     compare,
     draw_requests,
@@ -20,6 +18,8 @@ from recsys_book.experiments.cold_start_bandits import (
     run_bandit,
     run_scores,
 )
+from recsys_book.service.simulate import simulate
+from recsys_book.service.world import Context
 
 POLICIES = {
     "greedy": lambda k: EpsilonGreedy(k, 0.0),

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recsys_book.data import Interactions, simulate
+from recsys_book.data import Interactions
 from recsys_book.experiments import candidates as lab
 from recsys_book.sampling import unigram
+from recsys_book.service import simulate
 
 U, N, M = 12, 25, 260
 

@@ -7,8 +7,6 @@ import pytest
 import torch
 
 from recsys_book.content import tfidf
-from recsys_book.data import simulate
-from recsys_book.data.world import Context
 from recsys_book.experiments import cold_start as lab
 from recsys_book.experiments import cold_start_figures as figures
 from recsys_book.experiments.cold_start import Recipe
@@ -16,6 +14,8 @@ from recsys_book.metrics import auc
 from recsys_book.models.content_factorization import ContentFactorization
 from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.reproduce import cold_start as run
+from recsys_book.service import simulate
+from recsys_book.service.world import Context
 
 
 @pytest.fixture(scope="module")

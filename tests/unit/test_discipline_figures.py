@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from recsys_book.claims import Interval
-from recsys_book.data import simulate
-from recsys_book.data.world import Context
 from recsys_book.experiments import discipline_figures as figures
-from recsys_book.experiments import ladder
 from recsys_book.experiments import repairs as lab
 from recsys_book.experiments.repairs import FOUND, STEPS
 from recsys_book.reproduce import discipline, one_epoch, samplers
 from recsys_book.reproduce.record import read_record
+from recsys_book.service import click_models, simulate
+from recsys_book.service.world import Context
 
 
 class NoCells:
@@ -311,7 +310,7 @@ def test_draws_by_tenths_of_popularity():
 
 
 def test_the_widget_and_the_map_of_a_story():
-    task = ladder.make_task(simulate(n_users=60, n_films=80, seed=2))
+    task = click_models.make_task(simulate(n_users=60, n_films=80, seed=2))
     chosen = {step: {} for step in STEPS} | {
         step: {name: lab.GRID[name][0] for name in lab.choices_of(step)} for step in STEPS
     }
@@ -322,8 +321,8 @@ def test_the_widget_and_the_map_of_a_story():
     vectors = figures.film_vectors(task, kept["dropout"])
     table = kept["dropout"].model.model.vectors
     ids = torch.zeros(80, len(task.cardinalities), dtype=torch.int64)
-    ids[:, ladder.FILM] = torch.arange(80) + 1
-    torch.testing.assert_close(vectors, table(ids)[:, ladder.FILM].detach())
+    ids[:, click_models.FILM] = torch.arange(80) + 1
+    torch.testing.assert_close(vectors, table(ids)[:, click_models.FILM].detach())
     widget = figures.repairs_explorer(task, kept)
     assert widget.axis["name"] == "repair" and len(widget.axis["labels"]) == 4
 

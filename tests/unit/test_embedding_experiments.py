@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.data import simulate
 from recsys_book.experiments import embedding_figures as figures
 from recsys_book.experiments import embeddings as lab
-from recsys_book.experiments.ladder import Cut
+from recsys_book.service import simulate
+from recsys_book.service.click_models import Cut
+from recsys_book.service.judge import Judge, judge_world
 from recsys_book.widgets import EmbeddingExplorer
 
 SETTING = {"lr": 0.02, "weight_decay": 1e-5, "epochs": 2}
@@ -116,10 +117,10 @@ def test_doubling_climbs_to_the_peak_either_way_and_stays_where_it_stands():
 
 
 def test_choosing_lets_validation_decide_and_never_sees_the_test(world):
-    judge = lab.judge_world(world, n_users=50)
+    judge = judge_world(world, n_users=50)
     assert len(judge.train) < len(judge.refit)
     asked = []
-    fake = lab.Judge(
+    fake = Judge(
         judge.train, judge.refit, judge.validate, lambda score: asked.append(score),
         judge.popularity,
     )  # fmt: skip

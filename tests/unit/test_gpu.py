@@ -9,12 +9,10 @@ from test_wide_and_deep import examples as wide_examples
 from test_wide_and_deep import small as wide_and_deep
 from torch import nn
 
-from recsys_book.data import simulate
 from recsys_book.embeddings import nearest
 from recsys_book.evaluate import full_catalogue, leave_one_out
 from recsys_book.experiments import speed as lab
 from recsys_book.experiments.implicit import train_implicit
-from recsys_book.experiments.ladder import make_task
 from recsys_book.experiments.ncf import fine_tune
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, user_auc
@@ -25,6 +23,8 @@ from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.models.wide_and_deep import wide_and_deep_optimizers
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
 from recsys_book.sampling import HardSampler
+from recsys_book.service import simulate
+from recsys_book.service.click_models import make_task
 from recsys_book.train import fit
 
 GPU = "cuda"

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys_book.data import simulate
-from recsys_book.data.online import top_list
-from recsys_book.experiments import ladder, watch_time, wide_deep
 from recsys_book.experiments import leaderboard as lab
 from recsys_book.experiments import leaderboard_figures as figures
+from recsys_book.experiments import watch_time, wide_deep
 from recsys_book.models.baselines import EASE, ItemKNN
 from recsys_book.reproduce import __main__ as command
 from recsys_book.reproduce import (
@@ -33,6 +31,9 @@ from recsys_book.reproduce import (
 from recsys_book.reproduce import (
     youtube_simulated as youtube_run,
 )
+from recsys_book.service import click_models, run_online, simulate
+from recsys_book.service.online import top_list
+from recsys_book.service.policies import grown
 from recsys_book.serving import Funnel, build_index
 
 PAGE = Path(__file__).parents[2] / "book" / "leaderboard.md"
@@ -53,7 +54,7 @@ def request_of(world):
         seen.append(request)
         return top_list(request, torch.zeros(len(request), world.n_films))
 
-    world.run_online(policy, 1)
+    run_online(world, policy, 1)
     assert seen[2].in_session.sum() > 0
     return seen[0], seen[2]
 
@@ -132,7 +133,7 @@ def test_every_list_is_valid(world, quick, name):
             assert not (again & ~few).any()
         return films
 
-    online = world.run_online(checked, 2)  # raises on a film twice, or not out
+    online = run_online(world, checked, 2)  # raises on a film twice, or not out
     row = lab.outcome(world, online)
     assert row["clicks"] > 0 and row["hours"] > 0
     assert 0 < row["shown"] <= 1 and 0 <= row["gini"] < 1 and 0 <= row["bait"] <= 1
@@ -145,7 +146,7 @@ def test_films_not_out_are_not_shown_by_anybody(quick):
     world.film.release_day[late] = 7
     shown_late = set()
     for name, make in lab.makers(quick).items():
-        film = world.run_online(make(world, 0), 3).log
+        film = run_online(world, make(world, 0), 3).log
         assert not (torch.isin(film.film.long(), torch.from_numpy(late)) & (film.day < 7)).any()
         shown_late |= (
             {name} if torch.isin(film.film.long(), torch.from_numpy(late)).any() else set()
@@ -169,10 +170,10 @@ def test_closed_forms_score_the_history_as_the_model_does(world, request_of, mod
 
 @pytest.mark.parametrize("rung", ["FM", "DNN"])
 def test_field_scores_equal_the_model_on_every_pair(world, request_of, rung):
-    task = ladder.make_task(world, test_from=world.days)
-    settings = ladder.Settings(dim=4, lr=0.02, epochs=1, hidden=(16, 8))
+    task = click_models.make_task(world, test_from=world.days)
+    settings = click_models.Settings(dim=4, lr=0.02, epochs=1, hidden=(16, 8))
     rows = task.before(world.days)
-    model, _ = ladder.train_click_model(task, rung, settings, rows, seed=0)
+    model, _ = click_models.train_click_model(task, rung, settings, rows, seed=0)
     scorer = lab.FieldScorer(task, model)
     for request in request_of:
         ids, bags = scorer.inputs(request)
@@ -180,8 +181,10 @@ def test_field_scores_equal_the_model_on_every_pair(world, request_of, rung):
         ids = ids[every]
         ids[:, list(wide_deep.OF_FILM)] = scorer.encoder.films.repeat(len(request), 1)
         position = torch.zeros(len(ids), dtype=torch.int64)
-        (history, _), (session, _) = bags[ladder.FILM], bags[ladder.GENRE]
-        examples = ladder.Examples(ids, history[every], session[every], position, position.float())
+        (history, _), (session, _) = bags[click_models.FILM], bags[click_models.GENRE]
+        examples = click_models.Examples(
+            ids, history[every], session[every], position, position.float()
+        )
         with torch.no_grad():
             expected = model.preference(examples).view(-1, n)
         assert torch.allclose(scorer(request), expected, atol=1e-4)
@@ -195,29 +198,29 @@ def test_requests_are_encoded_as_the_ladder_encodes_the_log(world, request_of):
         asked.append(request)
         return top_list(request, torch.rand(len(request), world.n_films))
 
-    online = world.run_online(policy, 2)
-    both = wide_deep.grown(world, online.log, 2)
-    task = ladder.make_task(both, test_from=both.days)
-    model = ladder.ClickModel("FM", task.cardinalities, 4)
+    online = run_online(world, policy, 2)
+    both = grown(world, online.log, 2)
+    task = click_models.make_task(both, test_from=both.days)
+    model = click_models.ClickModel("FM", task.cardinalities, 4)
     scorer = lab.FieldScorer(task, model)
-    of_request = [f for f in range(len(ladder.FIELDS)) if f not in wide_deep.OF_FILM]
+    of_request = [f for f in range(len(click_models.FIELDS)) if f not in wide_deep.OF_FILM]
     key = both.log.user.long() * 10**8 + both.log.time.long()
     for request in (asked[1], asked[-1]):
         ids, bags = scorer.inputs(request)
         rows = torch.searchsorted(key, request.users * 10**8 + request.time)
         examples = task.examples[rows]
         assert torch.equal(ids[:, of_request], examples.ids[:, of_request])
-        assert torch.equal(bags[ladder.FILM][0], examples.history)
-        assert torch.equal(bags[ladder.GENRE][0], examples.session)
+        assert torch.equal(bags[click_models.FILM][0], examples.history)
+        assert torch.equal(bags[click_models.GENRE][0], examples.session)
 
 
 def test_tables_are_the_models_scores(world, request_of, quick):
     request = request_of[0]
-    task = ladder.make_task(world, test_from=world.days)
-    knobs = ladder.Settings(**quick["MF"])
+    task = click_models.make_task(world, test_from=world.days)
+    knobs = click_models.Settings(**quick["MF"])
     rows = task.before(world.days)
     assert len(rows) == len(world.log)
-    model, _ = ladder.train_click_model(task, "MF", knobs, rows, seed=0)
+    model, _ = click_models.train_click_model(task, "MF", knobs, rows, seed=0)
     n, b = world.n_films, len(request)
     with torch.no_grad():
         pairs = model.model(
@@ -271,7 +274,7 @@ def test_two_stages_equal_the_funnel(world, stages):
         past.shown_now(request, films)
         return films
 
-    world.run_online(both, 1)
+    run_online(world, both, 1)
     assert compared > 20
 
 
@@ -292,8 +295,8 @@ def test_what_the_second_stage_sees_is_what_the_log_tells(world):
         past.shown_now(request, films)
         return films
 
-    online = world.run_online(policy, 4)
-    both = wide_deep.grown(world, online.log, 4)
+    online = run_online(world, policy, 4)
+    both = grown(world, online.log, 4)
     log, logged = both.log, watch_time.impressions(both)
     rows = (log.day >= world.days).nonzero().squeeze(1).tolist()
     assert len(rows) == len(told) > 1_000
@@ -312,9 +315,9 @@ def test_chapter_05_in_charge_is_what_its_own_run_has(world, quick):
     """The leaderboard's policy and the recorded run's, on one world."""
     task, setting = wide_deep.make_task(world, hide=False), wide_deep.Setting(**quick["wide"])
     model, _ = wide_deep.train(task, "wide", setting, task.rows(0, world.days), seed=0)
-    expected = world.run_online(wide_deep.policy_of(task, model), 1).clicks
+    expected = run_online(world, wide_deep.policy_of(task, model), 1).clicks
     policy = lab.makers(quick)["wide"](world, 0)
-    assert world.run_online(policy, 1).clicks == expected
+    assert run_online(world, policy, 1).clicks == expected
 
 
 # ---------------------------------------------------------------- figures
@@ -333,7 +336,7 @@ def test_gini_is_half_the_mean_difference():
 
 
 def test_outcome_counts_the_log(world):
-    online = world.run_online(lab.chance(world, 0), 1)
+    online = run_online(world, lab.chance(world, 0), 1)
     row, log = lab.outcome(world, online), online.log
     assert row["clicks"] == sum(log.clicked.tolist())
     assert row["hours"] == pytest.approx(sum(log.watch_seconds.tolist()) / 3_600)
@@ -518,10 +521,10 @@ def test_the_pages_entry_runs(world, tmp_path, monkeypatch):
     (tmp_path / "leaderboard_entry.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     policy = run.load_maker("leaderboard_entry:make_policy")(world, 0)
-    assert lab.outcome(world, world.run_online(policy, 2))["clicks"] > 0
+    assert lab.outcome(world, run_online(world, policy, 2))["clicks"] > 0
     # By hand: the first user's films by the click rate of the user's age group.
     asked = []
-    world.run_online(lambda request: asked.append(request) or policy(request), 1)
+    run_online(world, lambda request: asked.append(request) or policy(request), 1)
     request, log = asked[0], world.log
     user = int(request.users[0])
     mates = torch.from_numpy(world.age == world.age[user])[log.user.long()]

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.data import Interactions, simulate
+from recsys_book.data import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.data.splits import leave_any_out
 from recsys_book.evaluate import full_catalogue, sampled_candidates
 from recsys_book.experiments import ncf as lab
 from recsys_book.experiments import ncf_simulated as service
-from recsys_book.experiments.embeddings import judge_world
 from recsys_book.machine import has_bfloat16
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.ncf import NeuMF
@@ -27,6 +26,8 @@ from recsys_book.reproduce import ncf as run
 from recsys_book.reproduce import ncf_simulated as simulated_run
 from recsys_book.reproduce.record import provenance
 from recsys_book.sampling import UnseenItems
+from recsys_book.service import simulate
+from recsys_book.service.judge import judge_world
 from recsys_book.train import fit
 
 U, N = 60, 160  # so many items that everybody has 99 unseen ones

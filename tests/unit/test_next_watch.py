@@ -13,7 +13,7 @@ from recsys_book.data.next_watch import (
     seconds_since,
     some_of_each,
 )
-from recsys_book.data.simulate import simulate
+from recsys_book.service.simulate import simulate
 
 U, N = 5, 9
 

@@ -7,15 +7,14 @@ import pytest
 import torch
 
 from recsys_book.calibration import recalibrate
-from recsys_book.data import simulate
-from recsys_book.experiments import ladder
 from recsys_book.experiments import repairs as lab
 from recsys_book.experiments.repairs import FOUND, STEPS, Recipe
+from recsys_book.service import click_models, simulate
 
 
 @pytest.fixture(scope="module")
 def task():
-    return ladder.make_task(simulate(n_users=120, n_films=150, seed=5))
+    return click_models.make_task(simulate(n_users=120, n_films=150, seed=5))
 
 
 CHOSEN = {

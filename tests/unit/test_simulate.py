@@ -10,10 +10,10 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.naive_bayes import MultinomialNB
 
-from recsys_book.data import Context, simulate
-from recsys_book.data.online import Online, Request, oracle_policy
-from recsys_book.data.simulate import DAY, Log
-from recsys_book.data.world import EFFECTS, MOOD_OF_GENRE, RANK, SIZES, SLATE
+from recsys_book.service import Context, run_online, simulate
+from recsys_book.service.log import DAY, Log
+from recsys_book.service.online import Online, Request, oracle_policy
+from recsys_book.service.world import EFFECTS, MOOD_OF_GENRE, RANK, SIZES, SLATE
 
 
 @functools.cache
@@ -129,7 +129,7 @@ def test_mood_makes_the_last_clicks_tell_of_the_next():
     mood_of = torch.tensor(list(MOOD_OF_GENRE.values()))
 
     def lift(w):  # click rate where the last click in the session had the same mood, over others
-        from recsys_book.data.world import GENRES
+        from recsys_book.service.world import GENRES
 
         order = [list(MOOD_OF_GENRE).index(g) for g in GENRES]
         mood = mood_of[order][torch.from_numpy(w.film.genre.astype(np.int64))]
@@ -343,9 +343,9 @@ def evenly(request: Request):
 
 def test_the_oracle_does_best_online_and_aims_where_it_is_told():
     w = world(n_users=200, n_films=100)
-    at_random = w.run_online(evenly, days=4)
-    clicks = w.run_online(oracle_policy(w), days=4)
-    hours = w.run_online(oracle_policy(w, "watch"), days=4)
+    at_random = run_online(w, evenly, days=4)
+    clicks = run_online(w, oracle_policy(w), days=4)
+    hours = run_online(w, oracle_policy(w, "watch"), days=4)
     assert isinstance(clicks, Online) and "4 days" in str(clicks)
     assert len(at_random.log) == len(clicks.log) == len(hours.log)  # the same sessions
     assert torch.equal(at_random.log.session, clicks.log.session)
@@ -353,7 +353,7 @@ def test_the_oracle_does_best_online_and_aims_where_it_is_told():
     assert hours.watch_hours > clicks.watch_hours > at_random.watch_hours
     assert clicks.by_day().sum() == clicks.clicks and len(clicks.by_day()) == 4
     assert clicks.log.day.min() == w.days
-    again = w.run_online(oracle_policy(w), days=4)
+    again = run_online(w, oracle_policy(w), days=4)
     assert torch.equal(again.log.clicked, clicks.log.clicked)
 
 
@@ -370,7 +370,7 @@ def test_online_histories_go_on_where_the_log_ended():
         return evenly(request)
 
     days = []
-    w.run_online(policy, days=3, after_day=days.append)
+    run_online(w, policy, days=3, after_day=days.append)
     for user, history in seen.items():
         mine = w.log.film[(w.log.user == user) & w.log.clicked].flip(0).tolist()
         assert history[history < w.n_films].tolist() == mine
@@ -389,4 +389,4 @@ def test_online_histories_go_on_where_the_log_ended():
 )
 def test_bad_policies(policy, message):
     with pytest.raises(ValueError, match=message):
-        world(n_users=200, n_films=100).run_online(policy, days=1)
+        run_online(world(n_users=200, n_films=100), policy, days=1)

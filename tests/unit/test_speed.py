@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recsys_book.data import simulate
 from recsys_book.experiments import speed as lab
 from recsys_book.experiments import speed_figures as figures
-from recsys_book.experiments.ladder import make_task
 from recsys_book.reproduce import discipline_gpu as gpu_run
 from recsys_book.reproduce import discipline_speed as run
+from recsys_book.service import simulate
+from recsys_book.service.click_models import make_task
 
 SAME = [
     "1 worker", "in memory", "histories for every batch", "2 threads", "fused Adam",

@@ -9,8 +9,8 @@ import torch
 
 from recsys_book import try_your_own
 from recsys_book.claims import bootstrap_interval, claim, paired_bootstrap, t_interval
-from recsys_book.data import simulate
 from recsys_book.experiments import own_log
+from recsys_book.service import simulate
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.data import simulate
-from recsys_book.data.simulate import Log
 from recsys_book.experiments import wide_deep as lab
-from recsys_book.experiments.ladder import FILM
 from recsys_book.reproduce import wide_deep_simulated as run
 from recsys_book.reproduce.cells import Cells
+from recsys_book.service import run_online, simulate
+from recsys_book.service.click_models import FILM
+from recsys_book.service.log import Log
+from recsys_book.service.policies import grown, random_policy
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_the_scorer_equals_the_model_on_every_pair(world, task, trained, kind):
         asked["request"] = request
         return torch.arange(world.n_films)[request.released][:10].expand(len(request.users), 10)
 
-    world.run_online(policy, 1)
+    run_online(world, policy, 1)
     scorer = lab.Scorer(task, trained[kind])
     examples = scorer.impressions(asked["request"])
     scores = scorer(examples)
@@ -162,7 +163,7 @@ def test_requests_are_encoded_as_the_log_is(world, task, trained):
     log = world.log
     rows = (log.position == 0).nonzero().squeeze(1)[200:260]
     histories, in_session = log.histories(200), log.clicks_in_session()
-    from recsys_book.data.online import Request
+    from recsys_book.service.online import Request
 
     request = Request(
         users=log.user[rows].long(), day=log.day[rows], time=log.time[rows].long(),
@@ -179,8 +180,8 @@ def test_requests_are_encoded_as_the_log_is(world, task, trained):
 
 
 def test_policies_keep_to_the_rules(world, task, trained):
-    for policy in (lab.policy_of(task, trained["wide & deep"]), lab.random_policy(world, 0)):
-        online = world.run_online(policy, 2)  # raises on a film twice or not yet out
+    for policy in (lab.policy_of(task, trained["wide & deep"]), random_policy(world, 0)):
+        online = run_online(world, policy, 2)  # raises on a film twice or not yet out
         assert online.clicks > 0
     policy = lab.policy_of(task, trained["wide & deep"])
 
@@ -189,12 +190,12 @@ def test_policies_keep_to_the_rules(world, task, trained):
         assert not (films[:, :, None] == request.history[:, None, :]).any()
         return films
 
-    world.run_online(checked, 2)
+    run_online(world, checked, 2)
 
 
 def test_a_grown_world_is_one_log(world):
-    more = world.run_online(lab.random_policy(world, 0), 3, seed=5)
-    both = lab.grown(world, more.log, 3)
+    more = run_online(world, random_policy(world, 0), 3, seed=5)
+    both = grown(world, more.log, 3)
     assert len(both.log) == len(world.log) + len(more.log) and both.days == 31
     user, time = both.log.user.long(), both.log.time.long()
     order = user * 10**8 + time

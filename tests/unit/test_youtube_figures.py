@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.data import simulate
 from recsys_book.experiments import candidates, watch_time
 from recsys_book.experiments import youtube_figures as figures
 from recsys_book.reproduce.youtube_simulated import make_task
+from recsys_book.service import simulate
 
 RANDOM = np.random.RandomState(0)
 SEEDS = 3

@@ -1,4 +1,4 @@
-"""simulate(): some weeks of a small film-streaming service, as its log would show them.
+"""The loop in which users meet the service, list by list.
 
 The logging policy, which every reader of the log should know. In each session a user sees three
 lists of up to ten films. A list is filled from six sources: films in proportion to their
@@ -14,213 +14,29 @@ decided in double precision: the integer columns are the same on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from recsys_book.arguments import check_positive
-from recsys_book.data.interactions import Interactions
-from recsys_book.data.world import (
+from recsys_book.service.log import COLUMNS, DAY, Log
+from recsys_book.service.world import (
     DAYPARTS,
     DEVICES,
-    EFFECTS,
     GENRES,
     MOODS,
     SLATE,
     STAY_IN_MOOD,
     World,
-    make_world,
-    stream,
 )
 
 LISTS = 3  # lists in a session
 MEAN_SESSIONS = 7  # in 28 days; in proportion over other lengths
 MAX_SESSIONS = 60
-BLOCK = 4_096  # users simulated together; part of the result, as each block has its own stream
-HALF_HOUR, DAY = 1_800, 86_400
+HALF_HOUR = 1_800
 
 #: Sources of the places in a list before anything is left out; the last six are spares.
 _SOURCES = "sequel popular genre popular even genre popular new genre popular".split()
 _SOURCES += "popular genre popular genre even even".split()
-
-
-@dataclass(frozen=True)
-class Log:
-    """Impressions, grouped by user and in the order of time within each user. M rows.
-
-    Attributes:
-        user, film: `[M]` int32 ids.
-        time: `[M]` int32, seconds since the start.
-        session: `[M]` int32, numbered through.
-        position: `[M]` int8, place in the list from 0.
-        device, daypart: `[M]` int8, see `recsys_book.data.world`.
-        clicked: `[M]` bool.
-        watch_seconds: `[M]` int16, 0 without a click.
-        mood: `[M]` int8, the session's true mood, which no learner sees.
-        click_probability: `[M]` float32, the oracle: the true chance of the click as far as
-            anything observable can tell it. The mood is weighed by what the session's clicks so
-            far say about it.
-        n_users, n_films: U and N.
-    """
-
-    user: Tensor
-    film: Tensor
-    time: Tensor
-    session: Tensor
-    position: Tensor
-    device: Tensor
-    daypart: Tensor
-    clicked: Tensor
-    watch_seconds: Tensor
-    mood: Tensor
-    click_probability: Tensor
-    n_users: int
-    n_films: int
-
-    def __len__(self) -> int:
-        return len(self.user)
-
-    def __getitem__(self, rows: Tensor | slice) -> Log:
-        """The impressions at `rows` (a slice, a mask `[M]` or positions)."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Log(**{k: v[rows] if isinstance(v, Tensor) else v for k, v in columns.items()})
-
-    @property
-    def day(self) -> Tensor:
-        """`[M]` int64, from 0."""
-        return (self.time // DAY).long()
-
-    def clicks(self) -> Interactions:
-        """Each click as an interaction: time in seconds, weight in seconds watched."""
-        row = self.clicked
-        return Interactions(
-            self.user[row].long(),
-            self.film[row].long(),
-            self.n_users,
-            self.n_films,
-            time=self.time[row].long(),
-            weight=self.watch_seconds[row].float(),
-        )
-
-    def histories(self, length: int, rows: Tensor | None = None) -> Tensor:
-        """What each user had watched strictly before the list that a row stands in was shown.
-
-        Args:
-            length: L, how many of the most recent clicks.
-            rows: positions of the rows wanted; None for all. The log must be whole: grouped by
-                user, with nothing left out before these rows.
-
-        Returns:
-            `[B, L]` int64, most recent first, padded with n_films.
-        """
-        check_positive("length", length)
-        before_list = self._clicks_before_first(self.user, self.time)
-        before_user = self._clicks_before_first(self.user)
-        if rows is not None:
-            before_list, before_user = before_list[rows], before_user[rows]
-        clicked_films = torch.cat([self.film[self.clicked].long(), torch.tensor([self.n_films])])
-        back = torch.arange(1, length + 1)
-        place = before_list[:, None] - back  # [B, L] in the list of all clicks
-        valid = place >= before_user[:, None]
-        return torch.where(valid, clicked_films[place.clamp(min=0)], self.n_films)
-
-    def clicks_in_session(self) -> Tensor:
-        """`[M]`: how many clicks the session had before the list that a row stands in: so many of
-        the first entries of `histories` are of this very session. The log must be whole."""
-        return self._clicks_before_first(self.user, self.time) - self._clicks_before_first(
-            self.session
-        )
-
-    def _clicks_before_first(self, *columns: Tensor) -> Tensor:
-        """`[M]`: clicks in all rows above the first row of each run of equal values in columns."""
-        clicked = self.clicked.long()
-        before = clicked.cumsum(0) - clicked
-        first = torch.ones(len(self), dtype=torch.bool)
-        first[1:] = torch.stack([c[1:] != c[:-1] for c in columns]).any(0)
-        return before[first][first.long().cumsum(0) - 1]
-
-    def final_histories(self, length: int) -> Tensor:
-        """`[U, L]`: what each user has watched by the end, most recent first, padded with
-        n_films."""
-        films, users = self.film[self.clicked].long(), self.user[self.clicked].long()
-        end = torch.bincount(users, minlength=self.n_users).cumsum(0)  # [U]
-        start = torch.cat([end.new_zeros(1), end[:-1]])
-        place = end[:, None] - torch.arange(1, length + 1)
-        films = torch.cat([films, torch.tensor([self.n_films])])
-        return torch.where(place >= start[:, None], films[place.clamp(min=0)], self.n_films)
-
-
-def simulate(
-    n_users: int = 2_000,
-    n_films: int = 1_000,
-    days: int = 28,
-    seed: int = 0,
-    *,
-    effects: Collection[str] = tuple(EFFECTS),
-    without: Collection[str] = (),
-) -> World:
-    """Make the service and let its users live with it.
-
-    Args:
-        n_users: U.
-        n_films: N, at least 50.
-        days: length of the log.
-        seed: of everything.
-        effects: which of `EFFECTS` are planted.
-        without: which of them are left out after all; everything else stays as it was.
-
-    Returns:
-        the World, its `log` filled.
-
-    Raises:
-        ValueError: a size out of range, an unknown effect.
-    """
-    for name, value, least in [
-        ("n_users", n_users, 1),
-        ("n_films", n_films, 50),
-        ("days", days, 1),
-    ]:
-        if value < least:
-            raise ValueError(f"{name} is {value}; it must be at least {least}")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed}; it must run from 0 to 2**32 - 1")
-    for argument, names in (("effects", effects), ("without", without)):
-        unknown = sorted(set(names) - set(EFFECTS))
-        if unknown:
-            raise ValueError(
-                f"{argument} contains {unknown[0]!r}; effects are {', '.join(EFFECTS)}"
-            )
-    world = make_world(n_users, n_films, days, seed, frozenset(effects) - frozenset(without))
-    service = _Service(world)
-    parts = [
-        (np.arange(first, min(first + BLOCK, n_users), dtype=np.int32), stream(seed, "log", part))
-        for part, first in enumerate(range(0, n_users, BLOCK))
-    ]
-    starts = [_session_starts(world.activity[users], days, random) for users, random in parts]
-    most = sum(int(n.sum()) for _, n in starts) * LISTS * SLATE
-    # Room for every row at once, filled block by block: the log never stands in memory twice.
-    columns = {name: np.empty(most, dtype=kind) for name, kind in _TYPES.items()}
-    n_rows = n_sessions = 0
-    for (users, random), (start, count) in zip(parts, starts, strict=True):
-        block = service.live(users, start, count, n_sessions, random)
-        for name, values in block.items():
-            columns[name][n_rows : n_rows + len(values)] = values
-        n_rows += len(block["user"])
-        n_sessions += int(count.sum())
-    filled = {name: torch.from_numpy(column[:n_rows]) for name, column in columns.items()}
-    world.log = Log(**filled, n_users=n_users, n_films=n_films)
-    return world
-
-
-#: Columns of the log and how they are kept: 27 bytes an impression.
-_TYPES = {
-    "user": np.int32, "film": np.int32, "time": np.int32, "session": np.int32, "position": np.int8,
-    "device": np.int8, "daypart": np.int8, "clicked": np.bool_, "watch_seconds": np.int16,
-    "mood": np.int8, "click_probability": np.float32,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -249,7 +65,7 @@ class Sitting:
     belief: np.ndarray
 
 
-class _Service:
+class Service:
     """The logging policy, and the loop in which users meet it."""
 
     def __init__(self, world: World) -> None:
@@ -315,7 +131,7 @@ class _Service:
         # int16 for speed: NumPy sorts it by radix. A block has at most 4,096 users.
         row = (np.concatenate([p["user"] for p in pages]) - users[0]).astype(np.int16)
         order = np.argsort(row, kind="stable")
-        return {name: np.concatenate([p[name] for p in pages])[order] for name in _TYPES}
+        return {name: np.concatenate([p[name] for p in pages])[order] for name in COLUMNS}
 
     def sit(self, users, who, time, session, history, watched, policy, random):
         """One session of some users: three lists, and what they do with them.
@@ -447,7 +263,7 @@ def _next_mood(mood: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     return ((mood + step) % len(MOODS)).astype(np.int8)
 
 
-def _session_starts(activity, days, random) -> tuple[np.ndarray, np.ndarray]:
+def session_starts(activity, days, random) -> tuple[np.ndarray, np.ndarray]:
     """`[B, S]` seconds, rising, and `[B]` how many of them are real. No two in one half hour."""
     n_slots = days * DAY // HALF_HOUR
     wanted = 1 + (activity * (MEAN_SESSIONS * days / 28 - 1)).clip(0, MAX_SESSIONS - 1)

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from recsys_book.arguments import check_ids
-from recsys_book.data import film_words
+from recsys_book.service import film_words
+from recsys_book.service.log import Log
 
 #: Every planted effect, by name.
 EFFECTS = {
@@ -129,7 +130,7 @@ class World:
         n_films: N.
         days: length of the log.
         effects: names of the effects that are switched on.
-        log: the impressions, see `recsys_book.data.simulate.Log`.
+        log: the impressions, see `recsys_book.service.log.Log`.
         age, region: `[U]` what is known about the users.
         film: what is known about the films.
         truth: the rest.
@@ -145,7 +146,7 @@ class World:
     activity: np.ndarray
     film: Film
     truth: Truth
-    log: object = None
+    log: Log
     _titles: np.ndarray | None = field(default=None, repr=False)
 
     # ------------------------------------------------------------ the oracle
@@ -240,15 +241,6 @@ class World:
         check_ids("films", films, self.n_films)
         return users.cpu().numpy(), films.cpu().numpy()
 
-    def run_online(self, policy, days: int = 14, *, seed: int = 0, after_day=None):
-        """Let a policy fill the lists for some days after the log, and see what users do.
-
-        See `recsys_book.data.online.run_online`, which does it.
-        """
-        from recsys_book.data.online import run_online  # it needs this module
-
-        return run_online(self, policy, days, seed=seed, after_day=after_day)
-
     # ------------------------------------------------------------ what people can read
 
     @property
@@ -287,7 +279,7 @@ class World:
 
     def __str__(self) -> str:
         text = f"{self.n_users:,} users, {self.n_films:,} films, {self.days} days"
-        if self.log is not None:
+        if len(self.log):
             rate = float(self.log.clicked.double().mean())
             text += f", {len(self.log):,} impressions, {rate:.1%} clicked"
         off = [name for name in EFFECTS if name not in self.effects]
@@ -310,6 +302,7 @@ def make_world(n_users: int, n_films: int, days: int, seed: int, effects: frozen
         activity=np.exp(0.6 * random.standard_normal(n_users) - 0.18),  # mean 1, long right tail
         film=film,
         truth=truth,
+        log=Log.empty(n_users, n_films),
     )
 
 

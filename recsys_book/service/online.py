@@ -10,16 +10,9 @@ import torch
 from torch import Tensor
 
 from recsys_book.arguments import check_finite, check_ids, check_k, check_positive
-from recsys_book.data.simulate import (
-    _TYPES,
-    DAY,
-    HALF_HOUR,
-    Log,
-    Sitting,
-    _Service,
-    _session_starts,
-)
-from recsys_book.data.world import SLATE, Context, World, stream
+from recsys_book.service.log import COLUMNS, DAY, Log
+from recsys_book.service.loop import HALF_HOUR, Service, Sitting, session_starts
+from recsys_book.service.world import SLATE, Context, World, stream
 
 
 @dataclass(frozen=True)
@@ -30,7 +23,7 @@ class Request:
         users: `[B]` ids.
         day: `[B]`, counted on from the first day of the log.
         time: `[B]` seconds since the start of the log.
-        device, daypart: `[B]`, see `recsys_book.data.world`.
+        device, daypart: `[B]`, see `recsys_book.service.world`.
         history: `[B, L]` films watched, most recent first, padded with n_films.
         in_session: `[B]` how many of them were watched in this session.
         released: `[N]` bool, the films that are out.
@@ -122,8 +115,8 @@ def run_online(
             or a film twice.
     """
     check_positive("days", days)
-    service, random = _Service(world), stream(seed, "online")
-    start, n_sessions = _session_starts(world.activity, days, random)
+    service, random = Service(world), stream(seed, "online")
+    start, n_sessions = session_starts(world.activity, days, random)
     history, watched = _histories(world)
     users = np.arange(world.n_users, dtype=np.int32)
     parts = []
@@ -152,7 +145,7 @@ def run_online(
             after_day(log)
     if not parts:
         raise ValueError(f"days is {days}; nobody came in that time, ask for more")
-    whole = {name: torch.cat([getattr(p, name) for p in parts]) for name in _TYPES}
+    whole = {name: torch.cat([getattr(p, name) for p in parts]) for name in COLUMNS}
     return Online(Log(**whole, n_users=world.n_users, n_films=world.n_films), days)
 
 
@@ -252,7 +245,7 @@ def _ask(world: World, policy: Policy, sitting: Sitting) -> tuple[np.ndarray, np
 def _histories(world: World) -> tuple[np.ndarray, np.ndarray]:
     """`[U, L]` films watched in the log, oldest first, padded with n_films; `[U]` how many."""
     log = world.log
-    if log is None:
+    if len(log) == 0:
         raise ValueError("world has no log; make it with simulate()")
     user, film = log.user[log.clicked].numpy(), log.film[log.clicked].numpy()
     watched = np.bincount(user, minlength=world.n_users)
@@ -263,9 +256,9 @@ def _histories(world: World) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _log(world: World, pages: list[dict]) -> Log:
-    columns = {name: np.concatenate([p[name] for p in pages]) for name in _TYPES}
+    columns = {name: np.concatenate([p[name] for p in pages]) for name in COLUMNS}
     order = np.lexsort((columns["time"], columns["user"]))
-    tensors = {k: torch.from_numpy(v[order].astype(_TYPES[k])) for k, v in columns.items()}
+    tensors = {k: torch.from_numpy(v[order].astype(COLUMNS[k])) for k, v in columns.items()}
     return Log(**tensors, n_users=world.n_users, n_films=world.n_films)
 
 

@@ -16,7 +16,7 @@ from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.models.wide_and_deep import Bag, WideAndDeep
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
-from recsys_book.plots import Box, Picture, architecture, show
+from recsys_book.show.plots import Box, Picture, architecture, show
 
 
 def matrix_factorization() -> Picture:

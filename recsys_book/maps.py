@@ -13,11 +13,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from sklearn import manifold
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from recsys_book.arguments import check_finite, check_ids, check_positive
+from recsys_book.embeddings import nearest
 
 #: How a map goes on from its successor: fewer steps, from half its size (so that points can pass
 #: each other), and without the early exaggeration that would scramble the places it starts from.
@@ -191,3 +193,72 @@ def _agree(labels: Tensor, a: Tensor, b: Tensor) -> Tensor:
     if labels.dim() == 1:
         return (labels[a] == labels[b]).float()
     return (labels.bool()[a] & labels.bool()[b]).any(-1).float()
+
+
+# ---------------------------------------------------------------- popular and kindred items
+
+THIRDS = ("rarest third", "middle third", "most clicked third")
+
+
+def rank_of_popularity(counts: Tensor) -> Tensor:
+    """`[N]` from 0, the rarest, to 1, the most popular; equals share the mean of their places."""
+    return torch.from_numpy((rankdata(counts.numpy()) - 1) / max(len(counts) - 1, 1))
+
+
+def most_popular(counts: Tensor, n: int) -> Tensor:
+    """`[n]` rows of the most popular, in the order of the catalogue; of equals the earlier rows."""
+    return counts.argsort(descending=True, stable=True)[:n].sort().values
+
+
+def genre_table(genres: Sequence[Sequence]) -> Tensor:
+    """`[N, G]` bool from each film's genres."""
+    names = sorted({genre for some in genres for genre in some})
+    table = torch.zeros(len(genres), len(names), dtype=torch.bool)
+    for row, some in enumerate(genres):
+        for genre in some:
+            table[row, names.index(genre)] = True
+    return table
+
+
+def purities(vectors: Tensor, labels: Tensor, counts: Tensor, seed: int = 0) -> dict[str, float]:
+    """Neighbour purity beside what random and equally popular pairs would give.
+
+    Args:
+        vectors: `[n, D]` of the films looked at.
+        labels: `[n]`, or `[n, G]` bool.
+        counts: `[n]` interactions of each.
+        seed: of the matched pairs.
+    """
+    neighbours, _ = nearest(vectors, 10)
+    return {
+        "neighbours": purity(neighbours, labels),
+        "as popular": matched_purity(neighbours, labels, counts, seed=seed),
+        "random": random_purity(labels),
+    }
+
+
+def company(vectors: Tensor, counts: Tensor) -> dict[str, float]:
+    """Share of the ten nearest that belong to a film's own third by popularity (chance: 1/3).
+
+    Args:
+        vectors: `[N, D]`.
+        counts: `[N]` interactions of each.
+    """
+    third = torch.empty_like(counts)
+    for i, rows in enumerate(counts.argsort(stable=True).tensor_split(3)):
+        third[rows] = i
+    return purity_by_popularity(vectors, third, counts)
+
+
+def purity_by_popularity(vectors: Tensor, labels: Tensor, counts: Tensor) -> dict[str, float]:
+    """Neighbour purity of each third of the films by popularity.
+
+    Args:
+        vectors: `[N, D]`.
+        labels: `[N]`.
+        counts: `[N]` interactions of each.
+    """
+    neighbours, _ = nearest(vectors, 10)
+    agree = (labels[neighbours] == labels[:, None]).float().mean(1)  # [N]
+    thirds = counts.argsort(stable=True).tensor_split(3)
+    return {name: float(agree[rows].mean()) for name, rows in zip(THIRDS, thirds, strict=True)}

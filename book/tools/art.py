@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
-from recsys_book.plots import PALETTE
+from recsys_book.show.plots import PALETTE
 
 TARGET = Path(__file__).parents[1] / "_static" / "generated"
 TITLE = ["Deep Learning", "Foundations of", "Recommender Systems"]

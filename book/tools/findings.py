@@ -29,7 +29,7 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
-from recsys_book.claims import anchor, figure_text, interval_text, records_in
+from recsys_book.show.claims import anchor, figure_text, interval_text, records_in
 
 CHAPTERS = "chapters"  # the folder whose notebooks must each make a claim
 LIST = "_static/findings.json"

@@ -47,8 +47,8 @@ from slide_text import (
     text_height,
 )
 
-from recsys_book.claims import MIME as CLAIM
-from recsys_book.claims import figure_text, interval_text
+from recsys_book.show.claims import MIME as CLAIM
+from recsys_book.show.claims import figure_text, interval_text
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MOST_SLIDES = 32

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from recsys_book.check.core import Exercise, Finding, _names, by_cases
-from recsys_book.claims import Interval, paired_bootstrap
 from recsys_book.data import Interactions
 from recsys_book.metrics import ndcg_at_k
 from recsys_book.models.baselines import EASE
 from recsys_book.service import simulate
 from recsys_book.service.world import DAYPARTS, DEVICES, Context
+from recsys_book.show.claims import Interval, paired_bootstrap
 
 # ---------------------------------------------------------------- 0.1 the ideal list
 
@@ -569,10 +569,10 @@ BOOTSTRAP = Exercise(
         "one model alone": "The question is how far the *difference* would move.",
     },
     (
-        "recsys_book.claims.paired_bootstrap",
-        "recsys_book.claims.bootstrap_interval",
-        "recsys_book.claims.paired_interval",
-        "recsys_book.claims.t_interval",
+        "recsys_book.show.claims.paired_bootstrap",
+        "recsys_book.show.claims.bootstrap_interval",
+        "recsys_book.show.claims.paired_interval",
+        "recsys_book.show.claims.t_interval",
         "scipy.stats.bootstrap",
     ),
 )

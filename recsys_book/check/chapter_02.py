@@ -15,7 +15,7 @@ from sklearn.manifold import TSNE, trustworthiness
 from torch import Tensor
 
 from recsys_book.check.core import Exercise, Finding, by_cases
-from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.show.plots import PALETTE, Picture, show
 
 # ---------------------------------------------------------------- 2.1 what a batch does to a table
 

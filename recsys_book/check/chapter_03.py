@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_book.check.core import Exercise, Finding, by_cases
-from recsys_book.claims import paired_interval
 from recsys_book.data import load
 from recsys_book.data.fetch import DataUnavailable
 from recsys_book.data.interactions import ABSENT, Interactions
@@ -22,6 +21,7 @@ from recsys_book.experiments.ncf import make_model
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
 from recsys_book.sampling import UnseenItems
+from recsys_book.show.claims import paired_interval
 
 # ---------------------------------------------------------------- 3.1 two halves under one h
 

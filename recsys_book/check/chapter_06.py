@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_book.check.core import Exercise, Finding, by_cases, same
-from recsys_book.claims import paired_interval
-from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.show.claims import paired_interval
+from recsys_book.show.plots import PALETTE, Picture, show
 
 # ---------------------------------------------------------------- 6.1 a chance of the log
 

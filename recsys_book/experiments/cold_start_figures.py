@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from recsys_book.claims import Interval, paired_interval, t_interval
-from recsys_book.plots import PALETTE, Picture, seed_dots, show
+from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.plots import PALETTE, Picture, seed_dots, show
 
 #: Where a method gets a new film's vector from, as a colour.
 COLOURS = {"ids": "grey", "category": "sky", "ridge": "orange", "one": "blue", "content": "green"}

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from recsys_book.calibration import calibration_curve
-from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.experiments import repairs as lab
-from recsys_book.experiments.embedding_figures import explorer
 from recsys_book.experiments.repairs import STEPS, Trained
 from recsys_book.metrics import share_of_learnable
 from recsys_book.optim import warmup_cosine
-from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.service import click_models
 from recsys_book.service.click_models import FILM
 from recsys_book.service.world import DAYPARTS, DEVICES, GENRES, Context, World
+from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.explorers import explorer
+from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
 
 #: A short name for each step, for axes.

@@ -17,17 +17,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from recsys_book import maps
-from recsys_book.claims import Interval, paired_interval, t_interval
-from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.embeddings import expected_colliding, hash_ids, nearest, share_colliding
 from recsys_book.experiments import embeddings as lab
-from recsys_book.experiments.own_log import ItemVectors
 from recsys_book.metrics import share_of_learnable
-from recsys_book.plots import PALETTE, Picture, show, to_png
-from recsys_book.service.world import GENRES, World
+from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.explorers import SHOWN_EPOCHS, explorer
+from recsys_book.show.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
-from recsys_book.widgets.explorer import MAX_CATEGORIES
 
 WAY_STYLES = {  # name of a way → colour, marker, words
     "nothing": ("vermilion", "s", "no penalty, all 20 epochs"),
@@ -109,7 +106,7 @@ def purity_figure(runs: Sequence[Sequence[Mapping[str, float]]], title: str = ""
     """Neighbour purity by epoch, beside equally popular and random pairs.
 
     Args:
-        runs: one list a seed, `lab.purities` of each epoch.
+        runs: one list a seed, `maps.purities` of each epoch.
         title: over the figure.
     """
     names = {"neighbours": "blue", "as popular": "orange", "random": "grey"}
@@ -377,18 +374,6 @@ def _figure_of(name: str, points: np.ndarray, group: np.ndarray) -> float:
     return float(spread[1] / spread[0])
 
 
-def with_intervals(rows: Sequence[Mapping[str, float]], digits: int = 2) -> pd.Series:
-    """Mean and 95 % t-interval of each figure over seeds, as text.
-
-    Args:
-        rows: one a seed, name → figure.
-        digits: decimals.
-    """
-    return pd.Series(
-        {name: t_interval([row[name] for row in rows]).text(digits) for name in rows[0]}
-    )
-
-
 def lies_frames() -> Frames:
     """The widget: the truth on the left, its t-SNE map on the right, by perplexity."""
     figures, alts, captions = [], [], []
@@ -424,91 +409,6 @@ def lies_frames() -> Frames:
     )
 
 
-# ---------------------------------------------------------------- the explorers
-
-
-def explorer(
-    snapshots: Sequence[Tensor],
-    epochs: Sequence[int],
-    labels: Tensor | None,
-    titles: Sequence[str],
-    details: Sequence[str],
-    colourings: Mapping[str, Sequence],
-    *,
-    title: str,
-    perplexity: float = 30,
-    measures: Sequence[str] = ("cosine distance", "dot product"),
-    noun: str = "film",
-    among: Tensor | None = None,
-    axis: str = "epoch",
-) -> EmbeddingExplorer:
-    """Lay out the epochs, write purity and trustworthiness under each map, and make the widget.
-
-    Args:
-        snapshots: vectors `[n, D]`, one for each of `epochs`.
-        epochs: which they are.
-        labels: `[n]` or `[n, G]` bool: what purity is about; None where nothing is known.
-        titles, details, colourings, measures, noun, among, axis: see EmbeddingExplorer.
-        title: of the widget.
-        perplexity: of the maps.
-    """
-    directions = [normalize(v) for v in snapshots]
-    flat = maps.epoch_maps(directions, perplexity=perplexity)
-    captions = [
-        f"Trustworthiness of the map: {maps.trustworthiness(vectors, places):.2f}"
-        for vectors, places in zip(directions, flat, strict=True)
-    ]
-    if labels is not None:
-        random = maps.random_purity(labels)
-        pure = [maps.neighbour_purity(vectors, labels) for vectors in directions]
-        captions = [
-            f"In the vectors: neighbour purity {p:.2f} (random pairs {random:.2f}). {caption}"
-            for p, caption in zip(pure, captions, strict=True)
-        ]
-    return EmbeddingExplorer.from_vectors(
-        snapshots,
-        flat,
-        titles,
-        title=title,
-        epochs=epochs,
-        colourings=colourings,
-        details=details,
-        captions=captions,
-        measures=measures,
-        noun=noun,
-        among=among,
-        axis=axis,
-    )
-
-
-SHOWN_EPOCHS = (0, 1, 2, 3, 4, 6, 8, 12)
-
-
-def world_explorer(
-    world: World, log: Interactions, snapshots: Sequence[Tensor], **more
-) -> EmbeddingExplorer:
-    """Every film of a simulated service, epoch by epoch.
-
-    Args:
-        world: whose films.
-        log: what the vectors were trained on.
-        snapshots: film vectors `[N, D]` of every epoch, the start first.
-        more: see `explorer`.
-    """
-    epochs = [e for e in SHOWN_EPOCHS if e < len(snapshots)]
-    clicks, film = log.item_counts().tolist(), world.film
-    genre = [GENRES[g] for g in film.genre]
-    second = [GENRES[g] for g in film.second_genre]
-    details = [
-        f"{a}, then {b}, {n:,} clicks" for a, b, n in zip(genre, second, clicks, strict=True)
-    ]
-    return explorer(
-        [snapshots[e] for e in epochs], epochs, torch.from_numpy(film.genre),
-        [str(title) for title in world.titles], details, {"genre": genre, "clicks": clicks},
-        title="Films of the simulated service, epoch by epoch", **more,
-    )  # fmt: skip
-
-
 def films_explorer(
     films: MovieLens, snapshots: Sequence[Tensor], n: int = 1_000, **more
 ) -> EmbeddingExplorer:
@@ -521,7 +421,7 @@ def films_explorer(
         more: see `explorer`.
     """
     counts = films.ratings.item_counts()
-    rows = lab.most_popular(counts, n)
+    rows = maps.most_popular(counts, n)
     epochs = [e for e in SHOWN_EPOCHS if e < len(snapshots)]
     ratings = counts[rows].tolist()
     genres = [films.genres[i] for i in rows]
@@ -530,7 +430,7 @@ def films_explorer(
     ]
     first = [g[0] if g else "none" for g in genres]
     return explorer(
-        [snapshots[e][rows] for e in epochs], epochs, lab.genre_table(films.genres)[rows],
+        [snapshots[e][rows] for e in epochs], epochs, maps.genre_table(films.genres)[rows],
         [films.titles[i] for i in rows], details, {"first genre": first, "ratings": ratings},
         title=f"The {n:,} most rated films of MovieLens small, epoch by epoch", **more,
     )  # fmt: skip
@@ -559,40 +459,3 @@ def well_known(films: MovieLens, vectors: Tensor, least: int = 20) -> pd.DataFra
         title: [films.titles[i] for i in rows[films.titles.index(title)]] for title in WELL_KNOWN
     }
     return pd.DataFrame(table, index=[f"{i}." for i in range(1, 6)]).T
-
-
-def items_explorer(items: ItemVectors, groups: Sequence[str] | None = None) -> EmbeddingExplorer:
-    """The items of a reader's own log, epoch by epoch.
-
-    Args:
-        items: see `own_log.Trial`.
-        groups: the kind of each item, "" where it is not known; several are joined by |. Colours
-            take the first, purity is about sharing any; nothing is shared with an unknown kind.
-    """
-    epochs = [e for e in range(len(items.snapshots)) if e in SHOWN_EPOCHS]
-    if epochs[-1] != len(items.snapshots) - 1:
-        epochs.append(len(items.snapshots) - 1)
-    details = [f"{n:,} interactions" for n in items.counts]
-    colourings: dict[str, Sequence] = {"popularity": items.counts}
-    labels = None
-    if groups is not None:
-        parts = [[p.strip() for p in group.split("|") if p.strip()] for group in groups]
-        kinds = [", ".join(some) or "no group" for some in parts]
-        details = [f"{kind}, {d}" for kind, d in zip(kinds, details, strict=True)]
-        colourings = {"group": frequent([some[0] if some else "none" for some in parts])}
-        colourings["popularity"] = items.counts
-        # An unknown kind is not a kind to be shared: it agrees with nothing.
-        labels = lab.genre_table(parts) if any(parts) else None
-    n = len(items.titles)
-    return explorer(
-        [items.snapshots[e] for e in epochs], epochs, labels, items.titles, details, colourings,
-        title=f"Your {n:,} items met most often, as matrix factorization came to see them",
-        perplexity=min(30, n / 4), noun="item",
-    )  # fmt: skip
-
-
-def frequent(names: Sequence[str], n: int = MAX_CATEGORIES) -> list[str]:
-    """The names, all but the most frequent put together as "other", n different at most."""
-    order = pd.Series(names).value_counts().index.tolist()
-    kept = set(order) if len(order) <= n else set(order[: n - 1])
-    return [name if name in kept else "other" for name in names]

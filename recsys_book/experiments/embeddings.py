@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -150,44 +150,7 @@ def with_and_without(log: Interactions, labels: Tensor, seed: int, **options) ->
     return result
 
 
-def rank_of_popularity(counts: Tensor) -> Tensor:
-    """`[N]` from 0, the rarest, to 1, the most popular; equals share the mean of their places."""
-    return torch.from_numpy((rankdata(counts.numpy()) - 1) / max(len(counts) - 1, 1))
-
-
-def most_popular(counts: Tensor, n: int) -> Tensor:
-    """`[n]` rows of the most popular, in the order of the catalogue; of equals the earlier rows."""
-    return counts.argsort(descending=True, stable=True)[:n].sort().values
-
-
 # ---------------------------------------------------------------- what vectors know
-
-
-def genre_table(genres: Sequence[Sequence]) -> Tensor:
-    """`[N, G]` bool from each film's genres."""
-    names = sorted({genre for some in genres for genre in some})
-    table = torch.zeros(len(genres), len(names), dtype=torch.bool)
-    for row, some in enumerate(genres):
-        for genre in some:
-            table[row, names.index(genre)] = True
-    return table
-
-
-def purities(vectors: Tensor, labels: Tensor, counts: Tensor, seed: int = 0) -> dict[str, float]:
-    """Neighbour purity beside what random and equally popular pairs would give.
-
-    Args:
-        vectors: `[n, D]` of the films looked at.
-        labels: `[n]`, or `[n, G]` bool.
-        counts: `[n]` interactions of each.
-        seed: of the matched pairs.
-    """
-    neighbours, _ = nearest(vectors, 10)
-    return {
-        "neighbours": maps.purity(neighbours, labels),
-        "as popular": maps.matched_purity(neighbours, labels, counts, seed=seed),
-        "random": maps.random_purity(labels),
-    }
 
 
 #: What makes a person of the simulated service prefer one genre to another. Without these nobody
@@ -224,7 +187,7 @@ def purity_without(
         log = clicked_before(world)
         vectors = train_and_watch(log, **options, seed=seed).items[-1]
         genre = torch.from_numpy(world.film.genre)
-        rows.append(purities(vectors, genre, log.item_counts(), seed))
+        rows.append(maps.purities(vectors, genre, log.item_counts(), seed))
     return rows
 
 
@@ -240,7 +203,7 @@ def length_and_popularity(vectors: Tensor, counts: Tensor) -> dict[str, float]:
         mean rank of popularity of the ten nearest by each; "top cosine", "top dot product": share
         of all places in those lists that the fiftieth part of films found most often holds.
     """
-    rank = rank_of_popularity(counts)
+    rank = maps.rank_of_popularity(counts)
     length = vectors.norm(dim=1).numpy()
     found = {"correlation": float(spearmanr(length, counts.numpy()).statistic)}
     for by in ("cosine", "dot product"):
@@ -268,36 +231,6 @@ def three_models(log: Interactions, dim: int, setting: dict, seed: int) -> dict[
     without = train_and_watch(log, dim=dim, **setting, seed=seed, biases=False).items[-1]
     squared = IALS(log, dim=dim, l2=0.01, seed=seed).item_vectors.float()
     return {"MF with biases": with_biases, "MF without": without, "iALS": squared}
-
-
-THIRDS = ("rarest third", "middle third", "most clicked third")
-
-
-def purity_by_popularity(vectors: Tensor, labels: Tensor, counts: Tensor) -> dict[str, float]:
-    """Neighbour purity of each third of the films by popularity.
-
-    Args:
-        vectors: `[N, D]`.
-        labels: `[N]`.
-        counts: `[N]` interactions of each.
-    """
-    neighbours, _ = nearest(vectors, 10)
-    agree = (labels[neighbours] == labels[:, None]).float().mean(1)  # [N]
-    thirds = counts.argsort(stable=True).tensor_split(3)
-    return {name: float(agree[rows].mean()) for name, rows in zip(THIRDS, thirds, strict=True)}
-
-
-def company(vectors: Tensor, counts: Tensor) -> dict[str, float]:
-    """Share of the ten nearest that belong to a film's own third by popularity (chance: 1/3).
-
-    Args:
-        vectors: `[N, D]`.
-        counts: `[N]` interactions of each.
-    """
-    third = torch.empty_like(counts)
-    for i, rows in enumerate(counts.argsort(stable=True).tensor_split(3)):
-        third[rows] = i
-    return purity_by_popularity(vectors, third, counts)
 
 
 def bridges(vectors: Tensor, first: Tensor, second: Tensor) -> dict[str, float]:

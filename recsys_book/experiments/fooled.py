@@ -22,7 +22,6 @@ from torch import Tensor
 
 from recsys_book.arguments import check_positive, check_same_shape
 from recsys_book.calibration import expected_calibration_error, platt, recalibrate
-from recsys_book.claims import Interval, paired_interval
 from recsys_book.metrics import (
     auc,
     hit_rate_at_k,
@@ -36,6 +35,7 @@ from recsys_book.metrics import (
 from recsys_book.service import Context, World
 from recsys_book.service.click_models import Cut
 from recsys_book.service.oracle import make_ranking
+from recsys_book.show.claims import Interval, paired_interval
 
 TEST_FROM = 24  # first day of the test
 VALIDATE_FROM = 20  # what is fitted after training (a calibration) sees the four days before

@@ -9,7 +9,7 @@ import numpy as np
 import seaborn as sns
 
 from recsys_book.experiments.fooled import Case, fooled_table
-from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.show.plots import PALETTE, Picture, show
 
 TRICKSTER, HONEST = PALETTE["vermilion"], PALETTE["blue"]
 

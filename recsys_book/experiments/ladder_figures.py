@@ -11,11 +11,11 @@ import seaborn as sns
 import torch
 from torch import Tensor
 
-from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.experiments.ladder import shares
 from recsys_book.maps import neighbour_purity, random_purity, trustworthiness
-from recsys_book.plots import PALETTE, Picture, show, to_png
 from recsys_book.service.world import DAYPARTS, DEVICES, EFFECTS, GENRES, TONES, Context, World
+from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import Frames
 
 #: One colour a rung, the same in every figure.

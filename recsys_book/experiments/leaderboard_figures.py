@@ -12,9 +12,9 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from recsys_book.claims import Interval, learnable_interval, paired_interval, t_interval
 from recsys_book.experiments.leaderboard import BY_CLICKS, BY_WATCH, CHAPTERS, POPULARITY
-from recsys_book.plots import PALETTE, Picture, seed_dots, show
+from recsys_book.show.claims import Interval, learnable_interval, paired_interval, t_interval
+from recsys_book.show.plots import PALETTE, Picture, seed_dots, show
 
 Entries = Mapping[str, Sequence[dict]]
 

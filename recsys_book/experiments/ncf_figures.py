@@ -10,14 +10,14 @@ import pandas as pd
 import torch
 from scipy.stats import kendalltau
 
-from recsys_book.claims import Interval, paired_interval, t_interval
-from recsys_book.experiments.embeddings import company, purities
 from recsys_book.experiments.ncf import ALPHAS
+from recsys_book.maps import company, purities
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.ncf import NeuMF
-from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.service.judge import Judge
 from recsys_book.service.world import GENRES, World
+from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import Frames, Switches
 
 #: HR@10 and NDCG@10 of NeuMF in the NCF paper (Table 2): factors → pre-trained, from scratch.

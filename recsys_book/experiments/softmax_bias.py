@@ -14,7 +14,7 @@ from scipy.stats import multinomial
 from torch import Tensor
 
 from recsys_book.arguments import check_positive
-from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.show.plots import PALETTE, Picture, show
 
 CORRECTIONS = {"with log Q": 1.0, "without": None, "wrong sign": -1.0}
 #: Four classes: scores, and how often each is drawn. The second is the positive.

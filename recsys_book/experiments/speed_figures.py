@@ -9,9 +9,9 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from recsys_book.claims import Interval, t_interval
 from recsys_book.experiments.speed import ADAMS, EPOCHS, GPU_LINES, GPU_SIZES, RULES, WITHIN
-from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.show.claims import Interval, t_interval
+from recsys_book.show.plots import PALETTE, Picture, show
 
 #: A colour by what a variant changes.
 COLORS = {

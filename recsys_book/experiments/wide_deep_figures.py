@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.experiments import wide_deep as lab
-from recsys_book.experiments.embedding_figures import explorer
 from recsys_book.experiments.wide_deep import FIELDS, Task
 from recsys_book.models.wide_and_deep import Wide, WideAndDeep
 from recsys_book.optim import FTRL
-from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.service.click_models import FILM
 from recsys_book.service.world import AGES, DAYPARTS, DEVICES, GENRES, REGIONS, TONES
+from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.explorers import explorer
+from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
 
 COLOURS = {

@@ -12,10 +12,10 @@ import seaborn as sns
 import torch
 from torch import Tensor
 
-from recsys_book.claims import t_interval
 from recsys_book.data.toys import one_true_love_in_three, parity, xor
 from recsys_book.experiments.xor import Boundaries
-from recsys_book.plots import PALETTE, Picture, show
+from recsys_book.show.claims import t_interval
+from recsys_book.show.plots import PALETTE, Picture, show
 from recsys_book.widgets import Frames
 
 

@@ -11,13 +11,13 @@ import torch
 from torch.nn.functional import normalize
 
 from recsys_book import maps
-from recsys_book.claims import Interval, paired_interval, t_interval
 from recsys_book.data.interactions import Interactions
-from recsys_book.experiments.embedding_figures import explorer
 from recsys_book.experiments.watch_time import Fitted, Requests
 from recsys_book.models.youtube_dnn import CandidateGenerator
-from recsys_book.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.service.world import DAYPARTS, DEVICES, GENRES, World
+from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.explorers import explorer
+from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames, HistoryEditor
 
 HEAD_NAMES = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 
+from recsys_book import maps
 from recsys_book.data import load
 from recsys_book.experiments import embeddings as lab
 from recsys_book.reproduce.record import Run
@@ -71,7 +72,7 @@ def on_worlds(setting: dict) -> dict:
         genre = torch.from_numpy(world.film.genre)
         counts = log.item_counts()
         told = lab.train_and_watch(log, dim=lab.DIM, **setting, seed=seed)
-        result["purity"].append([lab.purities(v, genre, counts, seed) for v in told.items])
+        result["purity"].append([maps.purities(v, genre, counts, seed) for v in told.items])
         models = lab.three_models(log, lab.DIM, setting, seed)
         result["length"].append(
             {name: lab.length_and_popularity(v, counts) for name, v in models.items()}
@@ -84,17 +85,17 @@ def on_films(setting: dict) -> dict:
     """The same on MovieLens small, for films rated ten times or more, and for the 1,000 top."""
     films = load("ml-latest-small")
     log, counts = films.ratings, films.ratings.item_counts()
-    genres = lab.genre_table(films.genres)
+    genres = maps.genre_table(films.genres)
     groups = {
         "ten ratings or more": (counts >= 10).nonzero().squeeze(1),
-        "the thousand most rated": lab.most_popular(counts, 1_000),
+        "the thousand most rated": maps.most_popular(counts, 1_000),
     }
     result = {"purity": {name: [] for name in groups}, "length": []}
     result["films"] = {name: len(rows) for name, rows in groups.items()}
     for seed in SEEDS:
         told = lab.train_and_watch(log, dim=lab.FILM_DIM, **setting, seed=seed)
         for name, rows in groups.items():
-            found = [lab.purities(v[rows], genres[rows], counts[rows], seed) for v in told.items]
+            found = [maps.purities(v[rows], genres[rows], counts[rows], seed) for v in told.items]
             result["purity"][name].append(found)
             print("films", seed, name, found[-1], flush=True)
         models = lab.three_models(log, lab.FILM_DIM, setting, seed)

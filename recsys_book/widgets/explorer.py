@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from recsys_book.embeddings import nearest
-from recsys_book.plots import PALETTE
+from recsys_book.show.plots import PALETTE
 from recsys_book.widgets.carried import check_between, check_carried, check_title
 from recsys_book.widgets.frames import joined
 from recsys_book.widgets.stand_alone import stand_alone

@@ -19,7 +19,7 @@ import traitlets
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from recsys_book.plots import SIGNED, to_png
+from recsys_book.show.plots import SIGNED, to_png
 from recsys_book.widgets.carried import check_between, check_carried, check_place, check_title
 
 HERE = Path(__file__).parent

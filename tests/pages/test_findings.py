@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from jupyter_cache import get_cache
 
-from recsys_book.claims import anchor, figure_text, interval_text, records_in
+from recsys_book.show.claims import anchor, figure_text, interval_text, records_in
 
 pytestmark = pytest.mark.pages
 

@@ -8,7 +8,6 @@ import torch
 from scipy import integrate, stats
 
 from recsys_book.bandits import UCB1, EpsilonGreedy, Fixed, ThompsonSampling, beta_prior
-from recsys_book.claims import paired_interval
 from recsys_book.experiments.cold_start_bandits import (
     compare,
     draw_requests,
@@ -20,6 +19,7 @@ from recsys_book.experiments.cold_start_bandits import (
 )
 from recsys_book.service.simulate import simulate
 from recsys_book.service.world import Context
+from recsys_book.show.claims import paired_interval
 
 POLICIES = {
     "greedy": lambda k: EpsilonGreedy(k, 0.0),

@@ -11,8 +11,8 @@ from verdicts import named, said
 from recsys_book.check import chapter_03 as chapter
 from recsys_book.check import check
 from recsys_book.check.chapter_03 import Contest, Knobs, Trial
-from recsys_book.claims import paired_interval
 from recsys_book.reproduce import read_record
+from recsys_book.show.claims import paired_interval
 
 # ---------------------------------------------------------------- 3.1
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.claims import Interval
 from recsys_book.experiments import discipline_figures as figures
 from recsys_book.experiments import repairs as lab
 from recsys_book.experiments.repairs import FOUND, STEPS
@@ -14,6 +13,7 @@ from recsys_book.reproduce import discipline, one_epoch, samplers
 from recsys_book.reproduce.record import read_record
 from recsys_book.service import click_models, simulate
 from recsys_book.service.world import Context
+from recsys_book.show.claims import Interval
 
 
 class NoCells:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from recsys_book import maps
 from recsys_book.experiments import embedding_figures as figures
 from recsys_book.experiments import embeddings as lab
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Cut
 from recsys_book.service.judge import Judge, judge_world
+from recsys_book.show.explorers import world_explorer
 from recsys_book.widgets import EmbeddingExplorer
 
 SETTING = {"lr": 0.02, "weight_decay": 1e-5, "epochs": 2}
@@ -60,7 +62,7 @@ def test_clicks_alone_collapse_and_negatives_prevent_it():
     assert abs(lab.mean_cosine(pushed.items[-1])) < 0.15
     with_biases = lab.train_and_watch(log, **how, n_negatives=4)
     assert abs(lab.mean_cosine(with_biases.items[-1])) < 0.3
-    assert lab.purities(pushed.items[-1], tribe, log.item_counts())["neighbours"] > 0.7
+    assert maps.purities(pushed.items[-1], tribe, log.item_counts())["neighbours"] > 0.7
     assert len(alone.items) == len(alone.users) == 21
     assert not torch.equal(alone.items[0], alone.items[1])
 
@@ -78,13 +80,13 @@ def test_purity_without_effects_is_that_of_a_world_without_them(world, log):
     [told] = lab.purity_without((), (0,), size=size, dim=4, **SETTING)
     run = lab.train_and_watch(log, dim=4, **SETTING, seed=0)
     genre = torch.from_numpy(world.film.genre)
-    assert told == lab.purities(run.items[-1], genre, log.item_counts(), 0)
+    assert told == maps.purities(run.items[-1], genre, log.item_counts(), 0)
     [other] = lab.purity_without(lab.PREFERENCES, (0,), size=size, dim=4, **SETTING)
     assert other != told and other["random"] == told["random"]
 
 
 def test_rank_of_popularity_gives_equals_the_same_place():
-    rank = lab.rank_of_popularity(torch.tensor([5, 1, 5, 9]))
+    rank = maps.rank_of_popularity(torch.tensor([5, 1, 5, 9]))
     assert rank.tolist() == [0.5, 0.0, 0.5, 1.0]
 
 
@@ -106,7 +108,7 @@ def test_purity_by_popularity_tells_thirds_apart():
     v[30:60, 0] = 1 + torch.arange(30) / 1_000
     v[60:, 1] = 1 + torch.arange(30) / 1_000
     label = torch.cat([torch.arange(30), torch.full((30,), 40), torch.full((30,), 41)])
-    rare, middle, popular = lab.purity_by_popularity(v, label, torch.arange(90)).values()
+    rare, middle, popular = maps.purity_by_popularity(v, label, torch.arange(90)).values()
     assert rare < 0.1 and middle > 0.95 and popular > 0.95
 
 
@@ -168,7 +170,7 @@ def test_widgets_of_the_chapter_are_made(world, log):
     run = lab.train_and_watch(log, dim=4, **SETTING)
     frames = figures.tribes_frames(steps=(0, 2))
     assert len(frames.alts) == 8 and frames.payload < 120_000
-    explorer = figures.world_explorer(world, log, run.items, perplexity=10)
+    explorer = world_explorer(world, log, run.items, perplexity=10)
     assert isinstance(explorer, EmbeddingExplorer)
     assert [c["name"] for c in explorer.colourings] == ["genre", "clicks"]
     assert all("neighbour purity" in c and "Trustworthiness" in c for c in explorer.captions)
@@ -191,6 +193,6 @@ def test_bridges_are_found_where_they_are_planted():
 def test_company_is_a_third_by_chance_and_one_where_the_rare_keep_together():
     counts = torch.randperm(300, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(300, 4, generator=torch.Generator().manual_seed(1))
-    assert all(abs(share - 1 / 3) < 0.08 for share in lab.company(noise, counts).values())
+    assert all(abs(share - 1 / 3) < 0.08 for share in maps.company(noise, counts).values())
     rare = (counts < 100)[:, None] * torch.tensor([20.0, 0, 0, 0])
-    assert lab.company(noise + rare, counts)["rarest third"] > 0.95
+    assert maps.company(noise + rare, counts)["rarest third"] > 0.95

@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from recsys_book.claims import (
+from recsys_book.show.claims import (
     MIME,
     anchor,
     bootstrap_interval,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.claims import learnable_interval
 from recsys_book.data import Interactions, load
 from recsys_book.data.fetch import DataUnavailable
 from recsys_book.evaluate import full_catalogue, leave_one_out
@@ -16,6 +15,7 @@ from recsys_book.metrics import ndcg_at_k, share_of_learnable
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.dnn import DNN
 from recsys_book.models.matrix_factorization import MatrixFactorization
+from recsys_book.show.claims import learnable_interval
 
 
 def some_log(n_users=23, n_items=17, n=150, seed=0):

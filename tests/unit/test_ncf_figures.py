@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from recsys_book.claims import Interval, t_interval
 from recsys_book.experiments import ncf_figures as figures
 from recsys_book.reproduce import read_record
+from recsys_book.show.claims import Interval, t_interval
 
 
 @pytest.fixture(scope="module")

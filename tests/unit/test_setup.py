@@ -9,7 +9,8 @@ import torch
 from threadpoolctl import threadpool_info
 
 import recsys_book
-from recsys_book import machine, notebook
+from recsys_book import machine
+from recsys_book.show import notebook
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 

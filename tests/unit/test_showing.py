@@ -11,14 +11,15 @@ from anywidget import AnyWidget
 from scipy import stats
 from traitlets import TraitError
 
-from recsys_book import diagrams, plots, widgets
-from recsys_book.claims import MIME, claim, paired_interval, t_interval
+from recsys_book import diagrams, widgets
 from recsys_book.experiments import xor as experiments
 from recsys_book.experiments.xor_figures import boundary_frames
 from recsys_book.layers import MLP
-from recsys_book.notebook import source
-from recsys_book.plots import Box, architecture, show, to_png
 from recsys_book.reproduce import Run, read_record
+from recsys_book.show import plots
+from recsys_book.show.claims import MIME, claim, paired_interval, t_interval
+from recsys_book.show.notebook import source
+from recsys_book.show.plots import Box, architecture, show, to_png
 from recsys_book.train import History
 from recsys_book.widgets import Frames
 

@@ -16,7 +16,7 @@ from jupyter_cache.base import CacheBundleIn
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from recsys_book.claims import claim
+from recsys_book.show.claims import claim
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "book" / "tools"))
 import slide_rules
@@ -139,7 +139,7 @@ def test_a_fold_goes_to_the_notes_and_a_prompt_comes_before_the_figure_that_answ
 
 def test_set_up_and_imports_are_skipped():
     set_up = code(
-        "from recsys_book.notebook import setup\n\ndevice = setup(seed=0)", printed("Python")
+        "from recsys_book.show.notebook import setup\n\ndevice = setup(seed=0)", printed("Python")
     )
     install = code(
         "try:\n    import recsys_book\nexcept ImportError:\n    %pip install -q recsys-book"

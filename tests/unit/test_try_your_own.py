@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from recsys_book import try_your_own
-from recsys_book.claims import bootstrap_interval, claim, paired_bootstrap, t_interval
 from recsys_book.experiments import own_log
 from recsys_book.service import simulate
+from recsys_book.show.claims import bootstrap_interval, claim, paired_bootstrap, t_interval
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_report_that_has_no_folder_is_refused_before_the_work(files, capsys):
 
 
 def test_an_unknown_group_is_shared_with_nobody():
-    from recsys_book.experiments.embedding_figures import items_explorer
+    from recsys_book.experiments.own_log_figures import items_explorer
 
     generator = torch.Generator().manual_seed(0)
     snapshots = [torch.randn(24, 4, generator=generator) for _ in range(2)]
@@ -177,7 +177,7 @@ def test_titles_of_another_log_or_twice_are_refused(files, capsys, rows, message
 
 
 def test_rare_groups_are_put_together():
-    from recsys_book.experiments.embedding_figures import frequent
+    from recsys_book.show.explorers import frequent
 
     names = [f"g{i}" for i in range(30) for _ in range(i + 1)]
     shorter = frequent(names, 5)

@@ -14,8 +14,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from recsys_book import plots
 from recsys_book.machine import threads_wanted, use_threads
+from recsys_book.show import plots
 
 
 def setup(seed: int = 0) -> torch.device:

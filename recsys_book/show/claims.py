@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from recsys_book.metrics import share_of_learnable
@@ -289,3 +290,15 @@ def _number(value: float, digits: int) -> str:
     if value != 0 and abs(value) < 0.5 * 10**-digits:
         return f"{value:.1e}".replace("-", "−")
     return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def with_intervals(rows: Sequence[Mapping[str, float]], digits: int = 2) -> pd.Series:
+    """Mean and 95 % t-interval of each figure over seeds, as text.
+
+    Args:
+        rows: one a seed, name → figure.
+        digits: decimals.
+    """
+    return pd.Series(
+        {name: t_interval([row[name] for row in rows]).text(digits) for name in rows[0]}
+    )

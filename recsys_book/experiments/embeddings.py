@@ -29,7 +29,7 @@ from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.data.splits import at_random
 from recsys_book.embeddings import HashedEmbedding, nearest
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments.implicit import train_implicit
+from recsys_book.implicit import train_implicit
 from recsys_book.models.baselines import IALS, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.service.judge import Judge
@@ -151,11 +151,6 @@ def with_and_without(log: Interactions, labels: Tensor, seed: int, **options) ->
 
 
 # ---------------------------------------------------------------- what vectors know
-
-
-#: What makes a person of the simulated service prefer one genre to another. Without these nobody
-#: does, but the service goes on filling a third of each list from the genre it guesses.
-PREFERENCES = ("taste", "combination", "habit", "mood")
 
 
 def clicked_before(world: World, day: int = 24) -> Interactions:

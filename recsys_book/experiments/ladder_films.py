@@ -21,7 +21,7 @@ from recsys_book.data.interactions import Interactions
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.data.splits import Split
 from recsys_book.evaluate import RankingReport, full_catalogue
-from recsys_book.experiments.implicit import train_implicit
+from recsys_book.implicit import train_implicit
 from recsys_book.layers import Bags
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.dnn import DNN

@@ -20,7 +20,7 @@ from recsys_book.arguments import NotFinite
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidates
-from recsys_book.experiments.implicit import train_implicit
+from recsys_book.implicit import train_implicit
 from recsys_book.losses import bce
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization

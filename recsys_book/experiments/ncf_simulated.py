@@ -13,15 +13,13 @@ import torch
 from torch import nn
 
 from recsys_book.data.interactions import Interactions
-from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments.implicit import train_implicit
 from recsys_book.experiments.ncf import Setting, fine_tune, make_model
+from recsys_book.implicit import train_implicit
 from recsys_book.metrics import share_of_learnable
-from recsys_book.models.baselines import Popularity
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.service.click_models import Cut
-from recsys_book.service.judge import Judge
-from recsys_book.service.oracle import make_ranking, oracle_ndcg
+from recsys_book.service.judge import Judge, make_judge
+from recsys_book.service.oracle import make_ranking
 from recsys_book.service.world import World
 from recsys_book.train import History, seeded
 
@@ -51,13 +49,7 @@ def judge_share(world: World, share: float, seed: int = 0, n_users: int = 1_000)
     kept = clicks[torch.randperm(len(clicks), generator=generator)[: round(share * len(clicks))]]
     n_held = len(kept) // 10
     held, train = kept[:n_held], kept[n_held:]
-    return Judge(
-        train,
-        kept,
-        lambda model: float(full_catalogue(model.score, held, train).ndcg.mean()),
-        lambda score: oracle_ndcg(ranking, score),
-        oracle_ndcg(ranking, Popularity(kept).score),
-    )
+    return make_judge(train, held, kept, ranking)
 
 
 def learnable(judge: Judge, model) -> float:

@@ -14,7 +14,7 @@ from recsys_book.arguments import check_positive
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.splits import Split, k_core, leave_any_out, leave_last_out
 from recsys_book.evaluate import RankingReport, full_catalogue
-from recsys_book.experiments.implicit import train_implicit
+from recsys_book.implicit import train_implicit
 from recsys_book.maps import most_popular
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization

@@ -12,7 +12,7 @@ from recsys_book.data.interactions import Interactions
 from recsys_book.evaluate import full_catalogue
 from recsys_book.models.baselines import Popularity
 from recsys_book.service.click_models import Cut
-from recsys_book.service.oracle import make_ranking, oracle_ndcg
+from recsys_book.service.oracle import Ranking, make_ranking, oracle_ndcg
 from recsys_book.service.world import World
 
 
@@ -44,6 +44,20 @@ def judge_world(world: World, n_users: int = 1_000) -> Judge:
     held = log[((cut.day >= 20) & (cut.day < cut.test_from)).nonzero().squeeze(1)].clicks()
     held = held.without_repeats()
     held = held[~torch.isin(held.keys(), train.keys())]
+    return make_judge(train, held, refit, ranking)
+
+
+def make_judge(
+    train: Interactions, held: Interactions, refit: Interactions, ranking: Ranking
+) -> Judge:
+    """The judge of a cut: NDCG@10 on what was held out to choose by, the oracle's ten to test.
+
+    Args:
+        train: to fit while choosing.
+        held: to choose by; it has no pair of train.
+        refit: to fit once everything is chosen.
+        ranking: whom the test asks about.
+    """
     return Judge(
         train,
         refit,

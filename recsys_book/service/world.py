@@ -46,6 +46,10 @@ EFFECTS = {
     "releases": "some films come out during the log, the last ones in its last days",
 }
 
+#: What makes a person of the simulated service prefer one genre to another. Without these nobody
+#: does, but the service goes on filling a third of each list from the genre it guesses.
+PREFERENCES = ("taste", "combination", "habit", "mood")
+
 GENRES, THEMES, TONES = tuple(film_words.GENRES), tuple(film_words.THEMES), tuple(film_words.TONES)
 AGES = ("under 20", "20s", "30s", "40s", "50s", "60 and over")
 REGIONS = ("north", "east", "south", "west")

@@ -10,6 +10,7 @@ from recsys_book.experiments import embeddings as lab
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Cut
 from recsys_book.service.judge import Judge, judge_world
+from recsys_book.service.world import PREFERENCES
 from recsys_book.show.explorers import world_explorer
 from recsys_book.widgets import EmbeddingExplorer
 
@@ -81,7 +82,7 @@ def test_purity_without_effects_is_that_of_a_world_without_them(world, log):
     run = lab.train_and_watch(log, dim=4, **SETTING, seed=0)
     genre = torch.from_numpy(world.film.genre)
     assert told == maps.purities(run.items[-1], genre, log.item_counts(), 0)
-    [other] = lab.purity_without(lab.PREFERENCES, (0,), size=size, dim=4, **SETTING)
+    [other] = lab.purity_without(PREFERENCES, (0,), size=size, dim=4, **SETTING)
     assert other != told and other["random"] == told["random"]
 
 

@@ -417,7 +417,7 @@ def test_what_a_page_runs_live_is_float32_and_what_is_recorded_says_amp(judge, m
     """Otherwise a page would show other numbers on a processor that multiplies in bfloat16."""
     asked, real = [], lab.fit
     recording = lambda *args, amp=False, **more: asked.append(amp) or real(*args, **more)
-    monkeypatch.setattr("recsys_book.experiments.implicit.fit", recording)
+    monkeypatch.setattr("recsys_book.implicit.fit", recording)
     lab.first_epochs(judge.split, n=1)
     model = service.make_model("GMF", judge.split.train, 4, 0)
     service.adam(model, judge.split.train, SETTING, 0, epochs=1)

@@ -30,6 +30,7 @@ from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import ExecutionResult, single_nb_execution
 from myst_nb.core.read import read_myst_markdown_notebook
 
+from recsys_book import rooms
 from recsys_book.machine import THREADS_VARIABLE, cores
 from recsys_book.reproduce.closure import closure, records_read
 
@@ -78,8 +79,10 @@ def key(path: Path) -> str:
     files = closure(code, package)
     own = [code, *(f.read_text(encoding="utf-8") for f in files if f.suffix == ".py")]
     names = records_read(own)
-    records = (package / "records").glob("*.json")
-    files += [f for f in sorted(records) if names is None or f.stem in names]
+    for room in sorted((package / "chapters").glob("*/")):
+        records = sorted((room / "records").glob("*.json"))
+        own_name = lambda file, room=room: f"{rooms.short(room.name)}/{file.stem}"
+        files += [f for f in records if names is None or own_name(f) in names]
     files += [ROOT / "constraints.txt", ROOT / "requirements.txt"]
     digest = hashlib.sha256()
     for file in files:

@@ -98,7 +98,7 @@ def effects_frames(record: dict) -> Frames:
     """The widget: switch one planted effect off, in one of three worlds, and see which rung falls.
 
     Args:
-        record: of `python -m recsys_book.reproduce ladder`.
+        record: of `python -m recsys_book.reproduce ch00/simulated`.
     """
     rungs = ("MF", "FM", "DNN")
     whole, without = record["figures"]["small"], record["figures"]["without"]
@@ -223,7 +223,7 @@ def luck_of_people(record: dict, a: str, b: str) -> str:
     then it is smaller.
 
     Args:
-        record: of `python -m recsys_book.reproduce ladder_films`.
+        record: of `python -m recsys_book.reproduce ch00/films`.
         a, b: rungs; the mean over starts of each.
     """
     films = record["figures"]["films"]

@@ -25,7 +25,7 @@ from recsys_book.reproduce import (
     youtube_serving,
     youtube_simulated,
 )
-from recsys_book.reproduce.record import writable_folder
+from recsys_book.reproduce.record import writable_place
 
 MODULES = (
     additive, cold_start, discipline, discipline_gpu, discipline_speed, embeddings, ladder,
@@ -53,7 +53,7 @@ def main() -> None:
         return run.enter(arguments.policy)
     if not arguments.quick:
         try:
-            writable_folder()
+            writable_place(arguments.name)
         except ValueError as error:
             parser.error(str(error))
         return run.main()

@@ -23,7 +23,7 @@ from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.reproduce.record import Run
 from recsys_book.train import History
 
-NAME = "additive"
+NAME = "ch01/additive"
 DIMS, SEEDS, RATES = (0, 8), (0, 1, 2), (0.005, 0.01, 0.02)
 N_NEGATIVES, BATCH_SIZE = 4, 4_096
 MAX_EPOCHS, PATIENCE = 12, 2
@@ -84,7 +84,7 @@ def choose_rate(split: NCFSplit, dim: int) -> float:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     split = load("ncf-ml-1m")
     print(split)
     popularity = Popularity(split.train_and_validation)

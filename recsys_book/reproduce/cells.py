@@ -19,9 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from recsys_book.machine import cores, keep_freed_memory, use_threads
-from recsys_book.reproduce.record import commit, writable_folder
-
-PACKAGE = Path(__file__).parents[1]
+from recsys_book.reproduce.record import PACKAGE, commit, writable_place
 
 
 class Cells:
@@ -36,7 +34,8 @@ class Cells:
     """
 
     def __init__(self, name: str, identity: object) -> None:
-        self.folder = writable_folder() / f".{name}.cells"
+        record = writable_place(name)
+        self.folder = record.with_name(f".{record.stem}.cells")
         mark = self.folder / "made-by.txt"
         digest = _digest(identity)
         if not mark.is_file() or mark.read_text(encoding="utf-8") != digest:

@@ -30,7 +30,7 @@ from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 
-NAME = "cold_start"
+NAME = "ch06/cold_start"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101)
 N_DRAWS = 8
 LAST_DAY, SHOWN = 27, 30
@@ -339,7 +339,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

@@ -13,7 +13,7 @@ from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Task, make_task
 
-NAME = "discipline"
+NAME = "ch06/repairs"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101)
 LIVE, RECORDED = 400, 800  # users: of what the chapter runs live, and of this record
 CHOOSING = tuple(step for step in STEPS if lab.choices_of(step))
@@ -265,7 +265,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

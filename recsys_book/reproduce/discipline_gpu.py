@@ -31,7 +31,7 @@ from recsys_book.reproduce.discipline_speed import (
 )
 from recsys_book.reproduce.record import Run
 
-NAME, ROUNDS = "discipline_gpu", 5
+NAME, ROUNDS = "ch06/gpu", 5
 #: Size of batch → learning rates and numbers of epochs tried; the first size sets the target.
 GRID: Mapping[int, tuple[Sequence[float], Sequence[int]]] = {
     256: ((0.00075, 0.0015, 0.003, 0.006), (lab.EPOCHS,)),
@@ -109,7 +109,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise ValueError(f"device is the processor alone; {NAME} measures a CUDA device")
     prepare()
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     task, rows, _ = cut(SEEDS[0])
     raced = race(task, rows, lab.gpu_variants(), ROUNDS)
     tuned, worlds = tune(), []

@@ -18,7 +18,7 @@ from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Task, make_task
 
-NAME = "discipline_speed"
+NAME = "ch06/speed"
 SEEDS, TUNING_WORLD, N_USERS = (0, 1, 2), 100, 2_000
 RATES = (0.0015, 0.003, 0.006, 0.012, 0.024, 0.048)  # tried for every size of batch
 TRAIN_UNTIL, HELD_UNTIL = 20, 24  # days
@@ -95,7 +95,7 @@ def race(
 def main() -> None:
     """Run it all, print it, record it."""
     prepare()
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     task, rows, _ = cut(SEEDS[0])
     raced = race(task, rows, lab.VARIANTS, ROUNDS)
     tables = lab.table_sizes(task, rows)

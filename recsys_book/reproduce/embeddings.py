@@ -19,7 +19,7 @@ from recsys_book.service import simulate
 from recsys_book.service.click_models import Cut
 from recsys_book.service.judge import Judge, judge_world
 
-NAME = "embeddings"
+NAME = "ch02/embeddings"
 SEEDS, TUNING_WORLD = (0, 1, 2), 100
 DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
 CHAPTER_EPOCHS = 12  # at most, so that the chapter stays quick
@@ -109,7 +109,7 @@ def on_films(setting: dict) -> dict:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     tuning = judge_world(simulate(seed=TUNING_WORLD))
     worlds = [judge_world(simulate(seed=seed)) for seed in SEEDS]
     films = lab.judge_films(load("ml-latest-small"))

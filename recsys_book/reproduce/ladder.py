@@ -18,7 +18,7 @@ from recsys_book.service import simulate
 from recsys_book.service.click_models import Settings, Task, logits, make_task, train_click_model
 from recsys_book.service.world import EFFECTS, SIZES
 
-NAME = "ladder"
+NAME = "ch00/simulated"
 SEEDS, TUNING_WORLD, MAX_EPOCHS = (0, 1, 2), 100, 5
 SMALL = {"n_users": 800, "n_films": 400}  # the chapter's live size, and that of the ablations
 
@@ -72,7 +72,7 @@ def choose_settings(task: Task, every: int = 1) -> dict[str, dict]:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     tuning = make_task(simulate(seed=TUNING_WORLD))
     settings, quarter = choose_settings(tuning), choose_settings(tuning, every=4)
     figures = {"sizes": SIZES, "settings": settings, "settings_quarter": quarter}

@@ -15,7 +15,7 @@ from recsys_book.experiments.ladder_films import grid
 from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.record import Run
 
-NAME = "ladder_films"
+NAME = "ch00/films"
 SEEDS = (0, 1, 2)
 
 FILM_GRIDS = {
@@ -103,5 +103,5 @@ def on_ncf() -> dict:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     print("written to", run.write({"films": on_films(), "ncf": on_ncf()}))

@@ -24,13 +24,13 @@ from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run, read_record
 from recsys_book.service import run_online, simulate
 
-NAME = "leaderboard"
+NAME = "closing/leaderboard"
 SEEDS, DAYS = (5, 6, 7, 8, 9), 14
 
 
 def chosen_settings() -> dict[str, dict]:
     """Entry → the settings that its chapter's record chose."""
-    records = ("ladder", "ncf_simulated", "youtube_simulated", "wide_deep_simulated")
+    records = ("ch00/simulated", "ch03/simulated", "ch04/simulated", "ch05/simulated")
     rungs, ncf, youtube, wide = (read_record(name)["figures"] for name in records)
     epochs = lambda runs: {"epochs": round(mean(run["epochs"] for run in runs))}
     of_head = lambda head: youtube["heads"][head] | epochs(youtube["second"][head]["untold"])
@@ -92,7 +92,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

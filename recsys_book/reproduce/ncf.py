@@ -26,8 +26,7 @@ from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 
-NAME = "ncf"
-RECORD = "ncf-ml-1m"
+NAME = "ch03/paper"
 SEEDS = {8: (0, 1, 2), 16: (0,), 32: (0, 1, 2), 64: (0,)}
 MODELS = ("GMF", "MLP", "NeuMF")
 TUNED_AT = {8: 8, 16: 8, 32: 32, 64: 32}  # whose learning rate a size takes
@@ -268,12 +267,12 @@ def make_worker() -> PaperTable:
 
 def open_cells() -> Cells:
     """Where the pieces are kept."""
-    return Cells(RECORD, [SEEDS, TUNED_AT, FIRST, PAPER_BUDGET, BUDGET])
+    return Cells(NAME, [SEEDS, TUNED_AT, FIRST, PAPER_BUDGET, BUDGET])
 
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(RECORD, f"python -m recsys_book.reproduce {NAME}", [0, 1, 2])
+    run = Run(NAME, [0, 1, 2])
     split, cells = prepare(), open_cells()
     print(split)
     in_processes(plan(), make_worker)

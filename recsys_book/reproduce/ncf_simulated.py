@@ -23,7 +23,7 @@ from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.judge import Judge, judge_world
 
-NAME = "ncf_simulated"
+NAME = "ch03/simulated"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101, 102)
 DRAWS, FINALISTS, BUDGET = 24, 4, 10
 LEARNED = ("MF", "GMF", "MLP", "NeuMF")
@@ -260,7 +260,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

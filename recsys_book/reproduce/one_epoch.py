@@ -14,7 +14,7 @@ from recsys_book.reproduce.record import Run, read_record
 from recsys_book.service import simulate
 from recsys_book.service.click_models import make_task
 
-NAME = "one_epoch"
+NAME = "ch06/one_epoch"
 
 
 class Work:
@@ -28,7 +28,7 @@ class Work:
         decay; 0 rows: without the field."""
 
         def make() -> dict:
-            chosen = read_record("discipline")["figures"]["chosen"][str(RECORDED)]
+            chosen = read_record("ch06/repairs")["figures"]["chosen"][str(RECORDED)]
             recipe = replace(lab.recipe_of("a chosen rate", chosen), epochs=CURVE_EPOCHS)
             task = make_task(simulate(n_users=RECORDED, seed=seed))
             if rows_per_value:
@@ -55,7 +55,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

@@ -8,12 +8,12 @@ from recsys_book.data import load
 from recsys_book.experiments.own_log import try_log
 from recsys_book.reproduce.record import Run
 
-NAME = "own_log"
+NAME = "own_log/movielens"
 
 
 def main() -> None:
     """Run it, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", [0])
+    run = Run(NAME, [0])
     trial = try_log(load("ml-latest-small").ratings)
     rows = [
         {

@@ -9,80 +9,88 @@ import platform
 import subprocess
 import tempfile
 import time
-from importlib import resources
 from importlib.metadata import version
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
 
+from recsys_book import rooms
+
+PACKAGE = Path(__file__).parents[1]
 #: Names a folder for records of a reader's own; reading looks there first.
 RESULTS_VARIABLE = "RECSYS_BOOK_RESULTS"
 PROVENANCE = ("command", "commit", "date", "machine", "seconds", "seeds", "figures")
 
 
-def shipped() -> Traversable:
-    """The folder of the records that come with the package."""
-    return resources.files("recsys_book") / "records"
-
-
-def results_folder() -> Path:
-    """Where runs write: $RECSYS_BOOK_RESULTS, or the records of the checkout this package is in.
+def shipped(name: str) -> Traversable:
+    """Where a record of the book is, by name such as "ch03/paper"; it comes with the package.
 
     Raises:
-        ValueError: the package is installed without its checkout, and the variable is not set: what
-            is written among installed packages is lost with the next upgrade. Or the variable names
-            something that is no folder.
+        ValueError: the name is no room and run.
     """
+    room, run = rooms.split(name)
+    return rooms.chapters() / room / "records" / f"{run}.json"
+
+
+def place(name: str) -> Path:
+    """Where a run writes its record: in $RECSYS_BOOK_RESULTS, or in its room of the checkout.
+
+    Args:
+        name: of the run, such as "ch03/paper".
+
+    Raises:
+        ValueError: the name is no room and run. Or the package is installed without its checkout,
+            and the variable is not set: what is written among installed packages is lost with the
+            next upgrade. Or the variable names something that is no folder.
+    """
+    room, run = rooms.split(name)
     if chosen := os.environ.get(RESULTS_VARIABLE):
         folder = Path(chosen).expanduser()
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{RESULTS_VARIABLE} is {chosen!r}; it must name a folder")
-        return folder
-    package = Path(__file__).parents[1]
-    if not _in_checkout(package):
+        return folder / rooms.short(room) / f"{run}.json"
+    if not _in_checkout(PACKAGE):
         raise ValueError(
-            f"{RESULTS_VARIABLE} is not set, and recsys-book is installed in {package.parent}, "
+            f"{RESULTS_VARIABLE} is not set, and recsys-book is installed in {PACKAGE.parent}, "
             f"without its repository; set {RESULTS_VARIABLE} to the folder that this run may write"
         )
-    return package / "records"
+    return PACKAGE / "chapters" / room / "records" / f"{run}.json"
 
 
 def _in_checkout(package: Path) -> bool:
     return (package.parent / "pyproject.toml").is_file()
 
 
-def writable_folder() -> Path:
-    """`results_folder()`, made where it is missing; asked before a run, so that no work is lost.
+def writable_place(name: str) -> Path:
+    """`place(name)` in a folder that is there; asked before a run, so that no work is lost.
 
     Raises:
-        ValueError: as `results_folder`, or nothing can be written there.
+        ValueError: as `place`, or nothing can be written there.
     """
-    folder = results_folder()
+    path = place(name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise ValueError(
-            f"the results folder {folder} cannot be written ({error.strerror}); "
+            f"the results folder {path.parent} cannot be written ({error.strerror}); "
             f"set {RESULTS_VARIABLE} to one that can"
         ) from error
-    return folder
+    return path
 
 
 class Run:
     """Times a run and writes its record.
 
     Args:
-        name: of the record.
-        command: what repeats it, one line.
+        name: of the run and its record, such as "ch03/paper".
         seeds: used.
     """
 
-    def __init__(self, name: str, command: str, seeds: list[int]) -> None:
-        self.name, self.command, self.seeds = name, command, seeds
-        writable_folder()
+    def __init__(self, name: str, seeds: list[int]) -> None:
+        self.path, self.command, self.seeds = writable_place(name), command(name), seeds
         self.start, self.commit = time.perf_counter(), commit()  # files may change while it runs
 
     def write(self, figures: dict, pieces: dict | None = None) -> Path:
@@ -102,29 +110,39 @@ class Run:
             "seeds": self.seeds,
             "figures": figures,
         } | ({"pieces": pieces} if pieces else {})
-        path = writable_folder() / f"{self.name}.json"
-        partial = path.with_suffix(".partial")
+        partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-        return path
+        os.replace(partial, self.path)
+        return self.path
+
+
+def command(name: str) -> str:
+    """What repeats a run."""
+    return f"python -m recsys_book.reproduce {name}"
 
 
 def read_record(name: str) -> dict:
     """A recorded run by name: a reader's own where $RECSYS_BOOK_RESULTS holds it, else the book's.
 
+    Args:
+        name: such as "ch03/paper".
+
+    Returns:
+        the record with its name; the command in it is what made it at its commit.
+
     Raises:
         ValueError: no such record, a package without records, or a record that lacks a part of its
             provenance.
     """
-    path = shipped() / f"{name}.json"
-    if os.environ.get(RESULTS_VARIABLE) and (own := results_folder() / f"{name}.json").is_file():
+    path = shipped(name)
+    if os.environ.get(RESULTS_VARIABLE) and (own := place(name)).is_file():
         path = own
     if not path.is_file():
-        known = sorted(p.name.removesuffix(".json") for p in _records(shipped()))
+        known = recorded()
         if not known:
             raise ValueError(
                 f"name is {name!r}, and recsys-book {version('recsys-book')} is installed without "
-                f"its records ({shipped()} holds none); install the package again"
+                f"its records ({rooms.chapters()} holds none); install the package again"
             )
         raise ValueError(
             f"name is {name!r}; the records are {', '.join(known)}. "
@@ -134,12 +152,21 @@ def read_record(name: str) -> dict:
     missing = [part for part in PROVENANCE if part not in record]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
-    return record
+    return record | {"name": name}
 
 
-def _records(folder: Traversable) -> list[Traversable]:
-    """The records in a folder; none where it is missing."""
-    return [p for p in folder.iterdir() if p.name.endswith(".json")] if folder.is_dir() else []
+def recorded() -> list[str]:
+    """Names of the records that come with the package."""
+    names = []
+    for room, folder in rooms.rooms().items():
+        inside = rooms.chapters() / folder / "records"
+        files = [p.name for p in inside.iterdir()] if inside.is_dir() else []
+        names += [f"{room}/{n.removesuffix('.json')}" for n in sorted(files) if _is_record(n)]
+    return names
+
+
+def _is_record(file: str) -> bool:
+    return file.endswith(".json") and not file.startswith(".")
 
 
 def provenance(record: dict) -> str:
@@ -152,7 +179,7 @@ def provenance(record: dict) -> str:
     return (
         f"recorded {record['date']} at commit {commits}, {took}\n"
         f"on {record['machine']}\n"
-        f"repeat with: {record['command']}"
+        f"repeat with: {command(record['name'])}"
     )
 
 
@@ -167,7 +194,7 @@ def machine() -> str:
 
 def commit() -> str:
     """The commit the code stood at, with + where files had changed since; "unknown" in a wheel."""
-    if not _in_checkout(Path(__file__).parents[1]):
+    if not _in_checkout(PACKAGE):
         return "unknown"  # a repository around installed packages is not the book's
     try:
         here = Path(__file__).parent

@@ -13,7 +13,7 @@ from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 
-NAME = "samplers"
+NAME = "ch06/samplers"
 SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
 USERS = 1_000
 REAL_SEEDS = (0, 1, 2)
@@ -125,7 +125,7 @@ def make_worker() -> Work:
 def main() -> None:
     """Run it all, print it, record it."""
     load("ml-latest-small")  # better missing now than in an hour
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

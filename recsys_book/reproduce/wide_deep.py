@@ -17,7 +17,7 @@ from recsys_book.experiments.wide_deep import Setting, draws
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 
-NAME, RECORD = "wide-deep", "wide-deep-frappe"
+NAME = "ch05/frappe"
 SEEDS = (0, 1, 2)
 N_DRAWS, MAX_DECAY = 8, 1e-3
 
@@ -65,7 +65,7 @@ def plan() -> dict[tuple, list[tuple]]:
 
 def open_cells() -> Cells:
     """Where the pieces are kept."""
-    return Cells(RECORD, [SEEDS, KINDS, SPLITS, N_DRAWS, MAX_DECAY])
+    return Cells(NAME, [SEEDS, KINDS, SPLITS, N_DRAWS, MAX_DECAY])
 
 
 def make_worker() -> Work:
@@ -75,7 +75,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(RECORD, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     data, cells = load("frappe"), open_cells()
     print(data)
     in_processes(plan(), make_worker)

@@ -28,7 +28,7 @@ from recsys_book.service.online import oracle_policy
 from recsys_book.service.policies import grown, random_policy
 from recsys_book.service.world import World
 
-NAME = "wide_deep_simulated"
+NAME = "ch05/simulated"
 SEEDS, TUNING_WORLDS = (0, 1, 2, 3, 4), (100, 101)
 L1S = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 BUCKETS = (1_000, 10_000, 100_000)  # an exact cross has a million pairs
@@ -209,7 +209,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

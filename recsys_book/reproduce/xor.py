@@ -12,7 +12,7 @@ from recsys_book.metrics import log_loss
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.reproduce.record import Run
 
-NAME = "xor"
+NAME = "ch01/xor"
 PARITY_DIMS, PARITY_SEEDS = (2, 4, 8, 16, 32, 64), (0, 1, 2, 3, 4)
 WIDTHS, SIZES, SEEDS = (16, 64, 256), (500, 2_000, 8_000, 32_000, 128_000), (0, 1, 2)
 STEPS = 6_000  # of Adam, for every width and number of examples
@@ -47,7 +47,7 @@ def parity_by_dim(dims=PARITY_DIMS, seeds=PARITY_SEEDS, steps: int = 1_000) -> d
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     figures = {"parity": parity_by_dim(), "dot_product": []}
     print("parity:", figures["parity"])
     for width in WIDTHS:

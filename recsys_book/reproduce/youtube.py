@@ -22,7 +22,7 @@ from recsys_book.metrics import auc
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 
-NAME = "youtube"
+NAME = "ch04/logs"
 SEEDS = (0, 1, 2)
 DRAWS = 6  # settings tried by each
 EPOCHS, PATIENCE = 10, 2  # of the search
@@ -201,7 +201,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     for name in SETS:
         load(name)  # at once, before processes start: what is missing is told here
     cells = open_cells()

@@ -16,7 +16,7 @@ from recsys_book.reproduce.cells import Cells
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 
-NAME = "youtube_serving"
+NAME = "ch04/serving"
 DIM, K = 64, 100
 SIZES = (10_000, 100_000, 1_000_000)
 CATALOGUES = (300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
@@ -66,7 +66,7 @@ def size(vectors: torch.Tensor, queries: torch.Tensor, n: int, normalize: bool) 
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", [0])
+    run = Run(NAME, [0])
     cells = Cells(NAME, [DIM, K, SIZES, CATALOGUES, INDEXES])
     kept: list[tuple[torch.Tensor, torch.Tensor]] = []
 

@@ -21,7 +21,7 @@ from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.world import World
 
-NAME = "youtube_simulated"
+NAME = "ch04/simulated"
 SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
 DAY, VALIDATION_FROM, TEST_FROM = 86_400, 20, 24
 LENGTH, SHORT = 30, 5
@@ -184,7 +184,7 @@ def make_worker() -> Work:
 
 def main() -> None:
     """Run it all, print it, record it."""
-    run = Run(NAME, f"python -m recsys_book.reproduce {NAME}", list(SEEDS))
+    run = Run(NAME, list(SEEDS))
     cells = open_cells()
     in_processes(plan(), make_worker)
     work = Work(cells)

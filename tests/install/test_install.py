@@ -142,7 +142,7 @@ def runs(folder, environment) -> dict[str, dict]:
 
 def test_the_wheel_brings_the_records_and_the_widgets(environment):
     there = files(environment.package)
-    for pattern in ("records/*.json", "widgets/*.js", "widgets/*.css", "**/*.py"):
+    for pattern in ("chapters/*/records/*.json", "widgets/*.js", "widgets/*.css", "**/*.py"):
         expected = {
             str(p.relative_to(ROOT / "recsys_book")) for p in (ROOT / "recsys_book").glob(pattern)
         }

@@ -292,7 +292,7 @@ def test_a_planted_mistake_is_named(number, answer, name, monkeypatch):
 
 
 def test_the_figures_that_the_notebook_prints_are_the_records():
-    figures = read_record("additive")["figures"]
+    figures = read_record("ch01/additive")["figures"]
     path = Path(__file__).parents[2] / "book/exercises/source/chapter_03/exercises_03.ipynb"
     text = path.read_text(encoding="utf-8")
     rates = [run["hit_rate"] for run in figures["mf_0"]["runs"]]

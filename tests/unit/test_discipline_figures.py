@@ -285,7 +285,7 @@ def test_every_comparison_is_made_twice_and_can_fail(negatives):
 
 
 def test_what_the_chapter_says_of_samplers_the_record_bears_out():
-    record = read_record("samplers")
+    record = read_record("ch06/samplers")
     told = list(figures.twice(record, [*figures.SAYS_SAMPLERS, *figures.SAYS_SWEEPS]))
     assert all(holds for _, _, holds in told)
     assert len({sentence for sentence, _, _ in told}) == len(told)

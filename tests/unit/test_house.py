@@ -82,7 +82,7 @@ def test_addresses_stand_in_one_place():
 def test_records_are_complete():
     from recsys_book.reproduce.record import PROVENANCE
 
-    records = sorted((PACKAGE / "records").glob("*.json"))
+    records = sorted(PACKAGE.glob("chapters/*/records/*.json"))
     assert records
     for path in records:
         record = json.loads(path.read_text())
@@ -110,7 +110,7 @@ def small_house(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
     monkeypatch.delenv("RECSYS_BOOK_DATA", raising=False)
-    for part in ("recsys_book/widgets", "recsys_book/records", "recsys_book/check", "chapters"):
+    for part in ("recsys_book/widgets", "recsys_book/chapters/ch00_a/records", "chapters"):
         (tmp_path / part).mkdir(parents=True)
     (tmp_path / "book").mkdir()
     for name, text in {
@@ -118,10 +118,11 @@ def small_house(tmp_path, monkeypatch):
         "recsys_book/__init__.py": "", "recsys_book/widgets/__init__.py": "",
         "recsys_book/shared.py": "", "recsys_book/widgets/play.js": "one",
         "recsys_book/widgets/play.py": "SCRIPT = 'play.js'",
-        "recsys_book/check/core.py": "no chapter imports this",
-        "recsys_book/first.py": "def lazy():\n    from recsys_book import shared\nread_record('a')",
-        "recsys_book/second.py": "from recsys_book.widgets.play import SCRIPT\nread_record('b')",
-        "recsys_book/records/a.json": "{}", "recsys_book/records/b.json": "{}",
+        "recsys_book/chapters/ch00_a/exercises.py": "no page imports this",
+        "recsys_book/first.py": "def lazy():\n    import recsys_book.shared\nread_record('ch00/a')",
+        "recsys_book/second.py": "import recsys_book.widgets.play\nread_record('ch00/b')",
+        "recsys_book/chapters/ch00_a/records/a.json": "{}",
+        "recsys_book/chapters/ch00_a/records/b.json": "{}",
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
     write_chapter(tmp_path, "00_first", "%pip install x\nimport recsys_book.first\n1 + 1")
@@ -144,13 +145,13 @@ def test_a_pages_key_follows_what_it_imports_and_no_prose(small_house, monkeypat
     before = keys()
     for name, changes in {
         "book/page.md": (False, False),
-        "recsys_book/check/core.py": (False, False),
+        "recsys_book/chapters/ch00_a/exercises.py": (False, False),
         "recsys_book/first.py": (True, False),
         "recsys_book/shared.py": (True, False),  # imported inside a function
         "recsys_book/second.py": (False, True),
         "recsys_book/widgets/play.js": (False, True),
-        "recsys_book/records/a.json": (True, False),
-        "recsys_book/records/b.json": (False, True),
+        "recsys_book/chapters/ch00_a/records/a.json": (True, False),
+        "recsys_book/chapters/ch00_a/records/b.json": (False, True),
         "recsys_book/__init__.py": (True, True),
         "constraints.txt": (True, True),
     }.items():
@@ -169,9 +170,9 @@ def test_a_pages_key_follows_what_it_imports_and_no_prose(small_house, monkeypat
 def test_a_record_whose_name_is_worked_out_may_be_any(small_house):
     import build
 
-    path = write_chapter(small_house, "02_third", "read_record('a' + 'b')")
+    path = write_chapter(small_house, "02_third", "read_record('ch00/' + 'b')")
     before = build.key(path)
-    (small_house / "recsys_book/records/b.json").write_text("{ }")
+    (small_house / "recsys_book/chapters/ch00_a/records/b.json").write_text("{ }")
     assert build.key(path) != before
 
 
@@ -249,8 +250,9 @@ def test_where_nothing_has_changed_nothing_is_done(small_house, monkeypatch, cap
     assert "Nothing has changed" in capfd.readouterr().out
     for name in (
         "_config.yml", "_toc.yml", "constraints.txt", "book/page.md", "book/new.css",
-        "book/exercises/release/a.ipynb", "recsys_book/second.py", "recsys_book/records/a.json",
-        "recsys_book/check/core.py", "recsys_book/widgets/play.js", "chapters/00_first.ipynb",
+        "book/exercises/release/a.ipynb", "recsys_book/second.py",
+        "recsys_book/chapters/ch00_a/records/a.json", "recsys_book/chapters/ch00_a/exercises.py",
+        "recsys_book/widgets/play.js", "chapters/00_first.ipynb",
     ):  # fmt: skip
         path = small_house / name
         path.parent.mkdir(parents=True, exist_ok=True)

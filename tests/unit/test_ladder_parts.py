@@ -113,7 +113,7 @@ def test_baselines_refuse(make, message):
 
 
 def test_the_published_figures_on_the_ncf_split():
-    """Settings as `python -m recsys_book.reproduce ladder_films` chooses them, on validation."""
+    """Settings as `python -m recsys_book.reproduce ch00/films` chooses them, on validation."""
     try:
         split = load("ncf-ml-1m", download=False)
     except DataUnavailable as reason:

@@ -22,7 +22,6 @@ from recsys_book.reproduce import (
 )
 from recsys_book.reproduce import (
     read_record,
-    results_folder,
 )
 from recsys_book.reproduce import record as record_module
 from recsys_book.reproduce import (
@@ -415,14 +414,14 @@ def test_no_world_of_the_table_was_looked_at_before():
 
 def test_settings_come_from_the_records():
     settings = run.chosen_settings()
-    assert settings["DNN"] == read_record("ladder")["figures"]["settings"]["DNN"]
-    worlds = read_record("ncf_simulated")["figures"]["worlds"]
+    assert settings["DNN"] == read_record("ch00/simulated")["figures"]["settings"]["DNN"]
+    worlds = read_record("ch03/simulated")["figures"]["worlds"]
     epochs = [world["epochs"]["NeuMF"] for world in worlds]
     assert min(epochs) <= settings["NeuMF"]["epochs"] <= max(epochs)
     assert all(isinstance(s.get("epochs", 1), int) for s in settings.values())
-    wide = read_record("wide_deep_simulated")["figures"]["settings"]["wide & deep"]
+    wide = read_record("ch05/simulated")["figures"]["settings"]["wide & deep"]
     assert settings["wide & deep"] == wide
-    heads = read_record("youtube_simulated")["figures"]["heads"]
+    heads = read_record("ch04/simulated")["figures"]["heads"]
     assert settings["funnel by watch time"]["lr"] == heads["watch time"]["lr"]
     assert settings["funnel by clicks"]["lr"] == heads["click"]["lr"]
     assert list(lab.makers(settings)) == list(lab.CHAPTERS)
@@ -431,10 +430,13 @@ def test_settings_come_from_the_records():
 @pytest.fixture
 def small_run(tmp_path, monkeypatch):
     """The run on small worlds, its records in a folder of its own beside copies of the others."""
-    for name in ("ladder", "ncf_simulated", "youtube_simulated", "wide_deep_simulated"):
-        (tmp_path / f"{name}.json").write_text((results_folder() / f"{name}.json").read_text())
+    shipped = record_module.shipped
+    own = lambda name: tmp_path / f"{name}.json"
+    for name in ("ch00/simulated", "ch03/simulated", "ch04/simulated", "ch05/simulated"):
+        own(name).parent.mkdir()
+        own(name).write_text(shipped(name).read_text())
     monkeypatch.setenv("RECSYS_BOOK_RESULTS", str(tmp_path))
-    monkeypatch.setattr(record_module, "shipped", lambda: tmp_path)  # the book's own stay out
+    monkeypatch.setattr(record_module, "shipped", own)  # the book's own stay out
     monkeypatch.setattr(run, "simulate", lambda seed: simulate(60, 80, 6, seed))
     monkeypatch.setattr(run, "SEEDS", (5, 6))
     monkeypatch.setattr(run, "DAYS", 2)
@@ -449,22 +451,22 @@ def small_run(tmp_path, monkeypatch):
 
 
 def test_the_run_writes_its_record_and_takes_entries(small_run, capsys, monkeypatch):
-    with pytest.raises(ValueError, match="name is 'leaderboard'; the records are"):
+    with pytest.raises(ValueError, match="name is 'closing/leaderboard'; the records are"):
         run.enter("recsys_book.experiments.leaderboard:popularity")
     run.main()
-    record = read_record("leaderboard")
+    record = read_record("closing/leaderboard")
     entries = record["figures"]["entries"]
     assert record["seeds"] == [5, 6] and len(entries["EASE"]) == 2
-    assert not (small_run / ".leaderboard.cells").exists()
-    before = (small_run / "leaderboard.json").read_text()
+    assert not (small_run / "closing" / ".leaderboard.cells").exists()
+    before = (small_run / "closing" / "leaderboard.json").read_text()
     capsys.readouterr()
     spec = "recsys_book.experiments.leaderboard:popularity"
-    monkeypatch.setattr(sys, "argv", ["reproduce", "leaderboard", "--policy", spec])
+    monkeypatch.setattr(sys, "argv", ["reproduce", run.NAME, "--policy", spec])
     command.main()
     out = capsys.readouterr().out
     assert f"world 6: {entries['popularity'][1]['clicks']:,} clicks" in out
     assert spec in out and "oracle by watch time" in out
-    assert (small_run / "leaderboard.json").read_text() == before
+    assert (small_run / "closing" / "leaderboard.json").read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -493,7 +495,7 @@ def test_an_entry_must_give_a_policy_and_keep_to_the_rules(small_run):
 
 
 def test_other_runs_take_no_policy(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["reproduce", "xor", "--policy", "a:b"])
+    monkeypatch.setattr(sys, "argv", ["reproduce", "ch01/xor", "--policy", "a:b"])
     with pytest.raises(SystemExit):
         command.main()
     assert "xor takes no --policy" in capsys.readouterr().err
@@ -503,7 +505,7 @@ def test_other_runs_take_no_policy(monkeypatch, capsys):
 
 
 def test_the_record_is_whole():
-    record = read_record("leaderboard")
+    record = read_record("closing/leaderboard")
     entries, n = record["figures"]["entries"], len(run.SEEDS)
     assert record["seeds"] == list(run.SEEDS) and record["figures"]["days"] == run.DAYS
     assert list(entries) == list(lab.CHAPTERS)

@@ -24,7 +24,7 @@ from recsys_book.models.ncf import NeuMF
 from recsys_book.reproduce import cells as pieces
 from recsys_book.reproduce import ncf as run
 from recsys_book.reproduce import ncf_simulated as simulated_run
-from recsys_book.reproduce.record import provenance
+from recsys_book.reproduce.record import provenance, read_record
 from recsys_book.sampling import UnseenItems
 from recsys_book.service import simulate
 from recsys_book.service.judge import judge_world
@@ -277,16 +277,16 @@ def results(monkeypatch, tmp_path):
 def test_finished_pieces_are_not_made_again(results):
     made = []
     make = lambda: made.append(1) or {"value": len(made)}
-    first = pieces.Cells("x", "a").get("one/two three", make)
-    assert pieces.Cells("x", "a").get("one/two three", make) == first and made == [1]
+    first = pieces.Cells("ch03/x", "a").get("one/two three", make)
+    assert pieces.Cells("ch03/x", "a").get("one/two three", make) == first and made == [1]
     assert first["value"] == 1 and first["seconds"] >= 0 and first["processor_seconds"] >= 0
-    assert pieces.Cells("x", "a").sums()["commits"] == {first["commit"]: 1}
-    assert pieces.Cells("x", "a").sums()["n"] == 1
-    assert pieces.Cells("x", "another identity").get("one/two three", make)["value"] == 2
+    assert pieces.Cells("ch03/x", "a").sums()["commits"] == {first["commit"]: 1}
+    assert pieces.Cells("ch03/x", "a").sums()["n"] == 1
+    assert pieces.Cells("ch03/x", "another identity").get("one/two three", make)["value"] == 2
 
 
 def test_a_piece_that_fails_leaves_nothing(results):
-    cells = pieces.Cells("x", "a")
+    cells = pieces.Cells("ch03/x", "a")
 
     def boom() -> dict:
         raise RuntimeError("killed")
@@ -300,11 +300,11 @@ def test_a_piece_that_fails_leaves_nothing(results):
 
 
 def test_weights_are_kept_until_the_run_ends(results):
-    cells = pieces.Cells("x", "a")
+    cells = pieces.Cells("ch03/x", "a")
     cells.keep("model/8", {"refit": {"w": torch.arange(3)}})
-    assert torch.equal(pieces.Cells("x", "a").kept("model/8")["refit"]["w"], torch.arange(3))
+    assert torch.equal(pieces.Cells("ch03/x", "a").kept("model/8")["refit"]["w"], torch.arange(3))
     cells.finish()
-    assert not list(results.iterdir())
+    assert not list((results / "ch03").iterdir())
 
 
 WORKERS = """
@@ -400,7 +400,7 @@ def test_the_whole_table_on_a_small_split(split, short, results, monkeypatch, ca
     monkeypatch.setattr(run, "prepare", lambda: split)
     monkeypatch.setattr(run, "in_processes", one_after_the_other)
     run.main()
-    [record] = list(results.iterdir())  # the pieces are gone
+    [record] = list((results / "ch03").iterdir())  # the pieces are gone
     figures = json.loads(record.read_text(encoding="utf-8"))["figures"]
     assert set(figures["baselines"]) == {"Popularity", "ItemKNN", "EASE", "IALS"}
     for factors, seeds in run.SEEDS.items():
@@ -408,7 +408,7 @@ def test_the_whole_table_on_a_small_split(split, short, results, monkeypatch, ca
             runs = figures["cells"][f"{name}/{factors}"]
             assert len(runs) == len(seeds)
             assert all(0 <= r["test"][0] <= 1 and r["protocols"] for r in runs)
-    record = json.loads(record.read_text(encoding="utf-8"))
+    record = read_record(run.NAME)
     assert record["pieces"]["n"] == sum(record["pieces"]["commits"].values()) == len(run.plan())
     assert provenance(record).count(f"{len(run.plan())} pieces") == 1
 

@@ -12,7 +12,7 @@ from recsys_book.show.claims import Interval, t_interval
 
 @pytest.fixture(scope="module")
 def record() -> dict:
-    return read_record("ncf-ml-1m")
+    return read_record("ch03/paper")
 
 
 def test_every_cell_of_the_paper_is_there(record):
@@ -114,7 +114,7 @@ def test_a_lucky_epoch_is_what_choosing_on_the_test_gains(record):
 
 
 def test_the_ladder_is_put_beside_the_race_in_the_same_worlds():
-    race, ladder = read_record("ncf_simulated"), read_record("ladder")
+    race, ladder = read_record("ch03/simulated"), read_record("ch00/simulated")
     table = figures.beside_the_ladder(race, ladder)["share of the learnable"]
     n = len(ladder["figures"]["full"])
     assert table["MF, this chapter"] == t_interval(figures.shares(race)["MF"][:n]).text()
@@ -125,7 +125,7 @@ def test_the_ladder_is_put_beside_the_race_in_the_same_worlds():
 
 
 def test_settings_by_amount_come_in_the_order_of_clicks():
-    settings = figures.amounts_settings(read_record("ncf_simulated"), "EASE")
+    settings = figures.amounts_settings(read_record("ch03/simulated"), "EASE")
     assert list(settings) == sorted(settings) and len(settings) == 4
     assert all(setting["l2"] > 0 for setting in settings.values())
 

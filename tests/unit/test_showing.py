@@ -245,15 +245,15 @@ def test_source_shows_the_code_folded():
 
 def test_records_are_whole_and_name_where_they_come_from(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_BOOK_RESULTS", str(tmp_path))
-    Run("r", "do it", [0, 1]).write({"x": 1.5})
-    assert read_record("r")["figures"] == {"x": 1.5}
-    with pytest.raises(ValueError, match="name is 'q'; the records are"):
-        read_record("q")
-    (tmp_path / "r.json").write_text("{}")
+    Run("ch01/r", [0, 1]).write({"x": 1.5})
+    assert read_record("ch01/r")["figures"] == {"x": 1.5}
+    with pytest.raises(ValueError, match="name is 'ch01/q'; the records are"):
+        read_record("ch01/q")
+    (tmp_path / "ch01" / "r.json").write_text("{}")
     with pytest.raises(ValueError, match="lacks command"):
-        read_record("r")
+        read_record("ch01/r")
     with pytest.raises(ValueError):
-        Run("r", "do it", [0]).write({"x": float("nan")})
+        Run("ch01/r", [0]).write({"x": float("nan")})
 
 
 def test_training_curves_show_every_epoch_and_the_one_that_was_kept(monkeypatch):

@@ -230,7 +230,7 @@ def test_a_diverged_setting_is_the_worst_there_is(task):
 
 def test_the_run_chooses_by_the_mean_of_both_worlds(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_BOOK_RESULTS", str(tmp_path))
-    work = run.Work(Cells("test", []))
+    work = run.Work(Cells("ch05/test", []))
     tried = {100: [[0.5, 2]] * 12, 101: [[0.5, 3]] * 12}
     tried[100] = [*tried[100]]
     tried[100][4], tried[101] = [0.3, 2], [*tried[101]]

@@ -124,7 +124,7 @@ def test_older_pieces_are_told(record):
     assert figures.older_pieces(record | {"commit": "new"}) == ""
     mixed = record | {"commit": "new", "pieces": {"commits": {"new": 5, "old": 3}}}
     assert figures.older_pieces(mixed) == "3 of 8 pieces are of an earlier commit (old)."
-    shipped = read_record("wide_deep_simulated")
+    shipped = read_record("ch05/simulated")
     told = figures.older_pieces(shipped)
     if len(shipped["pieces"]["commits"]) > 1:
         for kind in figures.WITHOUT_FTRL:

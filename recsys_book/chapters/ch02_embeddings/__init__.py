@@ -1,0 +1,1 @@
+"""Chapter 02, embeddings: what is here stands in README.md."""

@@ -1,0 +1,1 @@
+"""Chapter 03, NeuMF: what is here stands in README.md."""

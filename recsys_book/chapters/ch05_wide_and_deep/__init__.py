@@ -1,0 +1,1 @@
+"""Chapter 05, Wide & Deep: what is here stands in README.md."""

@@ -1,0 +1,1 @@
+"""Chapter 06, training discipline: what is here stands in README.md."""

@@ -1,0 +1,1 @@
+"""The closing pages: what is here stands in README.md."""

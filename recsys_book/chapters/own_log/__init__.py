@@ -1,0 +1,1 @@
+"""Your own log: what is here stands in README.md."""

@@ -18,10 +18,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from recsys_book.chapters.own_log.figures import items_explorer
+from recsys_book.chapters.own_log.lab import Trial, try_log
 from recsys_book.data import Interactions
 from recsys_book.data.text_tables import read_cells
-from recsys_book.experiments.own_log import Trial, try_log
-from recsys_book.experiments.own_log_figures import items_explorer
 from recsys_book.show import plots
 
 

@@ -1,51 +1,49 @@
-"""python -m recsys_book.reproduce NAME"""
+"""python -m recsys_book.reproduce ch03/paper"""
 
 import argparse
+from importlib import import_module
 
+from recsys_book import rooms
 from recsys_book.machine import threads_wanted, use_threads
-from recsys_book.reproduce import (
-    additive,
-    cold_start,
-    discipline,
-    discipline_gpu,
-    discipline_speed,
-    embeddings,
-    ladder,
-    ladder_films,
-    leaderboard,
-    ncf,
-    ncf_simulated,
-    one_epoch,
-    own_log,
-    samplers,
-    wide_deep,
-    wide_deep_simulated,
-    xor,
-    youtube,
-    youtube_serving,
-    youtube_simulated,
-)
 from recsys_book.reproduce.record import writable_place
 
-MODULES = (
-    additive, cold_start, discipline, discipline_gpu, discipline_speed, embeddings, ladder,
-    ladder_films, leaderboard, ncf, ncf_simulated, one_epoch, own_log, samplers, wide_deep,
-    wide_deep_simulated, xor, youtube, youtube_serving, youtube_simulated,
-)  # fmt: skip
-RUNS = {module.NAME: module for module in MODULES}
+_OLD = {
+    "ch00/simulated": "ladder", "ch00/films": "ladder_films", "ch01/xor": "xor",
+    "ch01/additive": "additive", "ch02/embeddings": "embeddings", "ch03/paper": "ncf",
+    "ch03/simulated": "ncf_simulated", "ch04/logs": "youtube", "ch04/serving": "youtube_serving",
+    "ch04/simulated": "youtube_simulated", "ch05/frappe": "wide_deep",
+    "ch05/simulated": "wide_deep_simulated", "ch06/repairs": "discipline",
+    "ch06/one_epoch": "one_epoch", "ch06/samplers": "samplers", "ch06/speed": "discipline_speed",
+    "ch06/gpu": "discipline_gpu", "ch06/cold_start": "cold_start",
+    "closing/leaderboard": "leaderboard", "own_log/movielens": "own_log",
+}  # fmt: skip
+
+
+def runs() -> dict[str, str]:
+    """Run → the module that works it out: for `ch03/paper`, `runs_paper` in the room ch03_neumf."""
+    found = {}
+    for room, folder in rooms.rooms().items():
+        for path in sorted((rooms.chapters() / folder).iterdir(), key=lambda path: path.name):
+            stem, _, kind = path.name.rpartition(".")
+            if kind == "py" and stem.startswith("runs_"):
+                run = f"{room}/{stem.removeprefix('runs_')}"
+                found[run] = f"recsys_book.chapters.{folder}.{stem}"
+    return {run: f"recsys_book.reproduce.{old}" for run, old in _OLD.items()} | found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m recsys_book.reproduce", description="Repeat a recorded run of the book."
+        prog="python -m recsys_book.reproduce",
+        description="Repeat a recorded run of the book.",
+        epilog=f"The runs: {', '.join(runs())}",
     )
-    parser.add_argument("name", choices=sorted(RUNS), help="which run")
+    parser.add_argument("name", choices=list(runs()), metavar="RUN", help="such as ch03/paper")
     parser.add_argument("--quick", action="store_true", help="a first look, where a run has one")
     parser.add_argument(
         "--policy", metavar="MODULE:FUNCTION", help="an entry of your own, where a run takes one"
     )
     arguments = parser.parse_args()
-    run = RUNS[arguments.name]
+    run = import_module(runs()[arguments.name])
     use_threads(threads_wanted())
     if arguments.policy is not None:
         if not hasattr(run, "enter"):

@@ -18,10 +18,10 @@ import pytest
 import torch
 
 from recsys_book import try_your_own
+from recsys_book.chapters.own_log import lab as own_log
 from recsys_book.data import Interactions, by_time, encode_fields, leave_last_out
 from recsys_book.data.fetch import read_member
 from recsys_book.data.next_watch import histories_at, next_watch
-from recsys_book.experiments import own_log
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys_book.experiments import leaderboard as lab
-from recsys_book.experiments import leaderboard_figures as figures
+from recsys_book.chapters.closing import figures
+from recsys_book.chapters.closing import leaderboard as lab
+from recsys_book.chapters.closing import runs_leaderboard as run
 from recsys_book.experiments import watch_time, wide_deep
 from recsys_book.models.baselines import EASE, ItemKNN
 from recsys_book.reproduce import __main__ as command
 from recsys_book.reproduce import (
     ladder as ladder_run,
 )
-from recsys_book.reproduce import leaderboard as run
 from recsys_book.reproduce import (
     ncf_simulated as ncf_run,
 )
@@ -452,7 +452,7 @@ def small_run(tmp_path, monkeypatch):
 
 def test_the_run_writes_its_record_and_takes_entries(small_run, capsys, monkeypatch):
     with pytest.raises(ValueError, match="name is 'closing/leaderboard'; the records are"):
-        run.enter("recsys_book.experiments.leaderboard:popularity")
+        run.enter("recsys_book.chapters.closing.leaderboard:popularity")
     run.main()
     record = read_record("closing/leaderboard")
     entries = record["figures"]["entries"]
@@ -460,7 +460,7 @@ def test_the_run_writes_its_record_and_takes_entries(small_run, capsys, monkeypa
     assert not (small_run / "closing" / ".leaderboard.cells").exists()
     before = (small_run / "closing" / "leaderboard.json").read_text()
     capsys.readouterr()
-    spec = "recsys_book.experiments.leaderboard:popularity"
+    spec = "recsys_book.chapters.closing.leaderboard:popularity"
     monkeypatch.setattr(sys, "argv", ["reproduce", run.NAME, "--policy", spec])
     command.main()
     out = capsys.readouterr().out
@@ -476,8 +476,8 @@ def test_the_run_writes_its_record_and_takes_entries(small_run, capsys, monkeypa
         (":make", "must read module:function"),
         ("module:", "must read module:function"),
         ("no_such_module_here:make", "cannot be imported"),
-        ("recsys_book.experiments.leaderboard:no_such", "has no 'no_such'"),
-        ("recsys_book.experiments.leaderboard:CHAPTERS", "is no function"),
+        ("recsys_book.chapters.closing.leaderboard:no_such", "has no 'no_such'"),
+        ("recsys_book.chapters.closing.leaderboard:CHAPTERS", "is no function"),
     ],
 )
 def test_a_bad_entry_is_named(spec, rule):

@@ -1,6 +1,7 @@
 """Where records are read and where runs write, in a checkout and from a wheel."""
 
 import json
+from importlib import import_module
 from importlib.metadata import version
 
 import pytest
@@ -25,9 +26,11 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_every_run_has_a_record_in_the_package():
-    from recsys_book.reproduce.__main__ import RUNS
+    from recsys_book.reproduce.__main__ import runs
 
-    assert set(module.recorded()) == set(RUNS)
+    assert set(module.recorded()) == set(runs())
+    for name, where in runs().items():
+        assert import_module(where).NAME == name
     where = module.provenance(read_record("ch01/xor"))
     assert "repeat with: python -m recsys_book.reproduce ch01/xor" in where
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys_book import try_your_own
-from recsys_book.experiments import own_log
+from recsys_book.chapters.own_log import lab as own_log
 from recsys_book.service import simulate
 from recsys_book.show.claims import bootstrap_interval, claim, paired_bootstrap, t_interval
 
@@ -133,7 +133,7 @@ def test_a_report_that_has_no_folder_is_refused_before_the_work(files, capsys):
 
 
 def test_an_unknown_group_is_shared_with_nobody():
-    from recsys_book.experiments.own_log_figures import items_explorer
+    from recsys_book.chapters.own_log.figures import items_explorer
 
     generator = torch.Generator().manual_seed(0)
     snapshots = [torch.randn(24, 4, generator=generator) for _ in range(2)]

@@ -12,14 +12,14 @@ from __future__ import annotations
 import importlib
 from statistics import mean
 
-from recsys_book.experiments.leaderboard import (
+from recsys_book.chapters.closing.figures import ORACLES, own_table, ranking_table
+from recsys_book.chapters.closing.leaderboard import (
     CHAPTERS,
     OF_CHAPTER_05,
     Maker,
     makers,
     outcome,
 )
-from recsys_book.experiments.leaderboard_figures import ORACLES, own_table, ranking_table
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run, read_record
 from recsys_book.service import run_online, simulate

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
+from recsys_book.chapters.own_log.lab import try_log
 from recsys_book.data import load
-from recsys_book.experiments.own_log import try_log
 from recsys_book.reproduce.record import Run
 
 NAME = "own_log/movielens"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recsys_book.experiments.own_log import ItemVectors
+from recsys_book.chapters.own_log.lab import ItemVectors
 from recsys_book.maps import genre_table
 from recsys_book.show.explorers import SHOWN_EPOCHS, explorer, frequent
 from recsys_book.widgets import EmbeddingExplorer

@@ -12,7 +12,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from recsys_book.experiments.leaderboard import BY_CLICKS, BY_WATCH, CHAPTERS, POPULARITY
+from recsys_book.chapters.closing.leaderboard import BY_CLICKS, BY_WATCH, CHAPTERS, POPULARITY
 from recsys_book.show.claims import Interval, learnable_interval, paired_interval, t_interval
 from recsys_book.show.plots import PALETTE, Picture, seed_dots, show
 

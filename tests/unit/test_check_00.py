@@ -8,8 +8,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from verdicts import named
 
+from recsys_book.chapters.ch00_why_deep_learning.exercises import LOOKS, TestOpened, contest
 from recsys_book.check import check, exercise
-from recsys_book.check.chapter_00 import LOOKS, TestOpened, contest
 from recsys_book.models.baselines import EASE
 
 # ---------------------------------------------------------------- 0.1

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from recsys_book.chapters.ch00_why_deep_learning.figures import luck_of_people, price_table
 from recsys_book.data import Interactions, load
 from recsys_book.data.fetch import DataUnavailable
 from recsys_book.evaluate import full_catalogue, leave_one_out
-from recsys_book.experiments.ladder_figures import luck_of_people, price_table
 from recsys_book.losses import bpr_loss
 from recsys_book.metrics import ndcg_at_k, share_of_learnable
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity

@@ -10,7 +10,6 @@ import torch
 from recsys_book.embeddings import HashedEmbedding
 from recsys_book.layers import MLP, FieldEmbedding
 from recsys_book.models.content_factorization import ContentFactorization
-from recsys_book.models.dnn import DNN
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
@@ -73,30 +72,6 @@ def factorization_machine() -> Picture:
         architecture(model, [ids], dims, boxes, arrows, "FactorizationMachine"),
         alt="A factorization machine: ids look up weights, which are summed, and vectors, of which "
         "every pair meets in a dot product; both sums make the logit",
-    )
-
-
-def dnn() -> Picture:
-    """DNN over F fields and one bag."""
-    boxes = {
-        "ids": Box("ids", 0, 0, ("B", "F")),
-        "bag": Box("history", 1.2, 0, ("B", "L")),
-        "v": Box("vectors, bag averaged", 0.6, 1.6, ("B", "F+1", "D"), "vectors", "blue"),
-        "flat": Box("side by side", 0.6, 3.2, ("B", "(F+1)D"), color="grey"),
-        "h1": Box("linear, ReLU", 0.6, 4.8, ("B", 128), "mlp.layers.1", "orange"),
-        "h2": Box("linear, ReLU", 0.6, 6.4, ("B", 64), "mlp.layers.3", "orange"),
-        "logit": Box("linear = logit", 0.6, 8.0, ("B",), "", "black"),
-    }
-    arrows = [("ids", "v"), ("bag", "v"), ("v", "flat"), ("flat", "h1"), ("h1", "h2")]
-    arrows += [("h2", "logit")]
-    model = DNN([2, 9, 2], dim=8, hidden=(128, 64), bag_fields=(1,))
-    ids, bag = torch.zeros(4, 3, dtype=torch.long), torch.zeros(4, 5, dtype=torch.long)
-    dims = {"B": 4, "F": 3, "F+1": 4, "L": 5, "D": 8, "(F+1)D": 32}
-    inputs = [ids, {1: (bag, bag > 0)}]
-    return show(
-        architecture(model, inputs, dims, boxes, arrows, "DNN"),
-        alt="A deep model: ids look up vectors, the vectors of a history are averaged, all stand "
-        "side by side and go through two layers with ReLU to one logit",
     )
 
 

@@ -8,10 +8,10 @@ choosing, FM and DNN, whose scores take long, are validated on every third user.
 
 from __future__ import annotations
 
+from recsys_book.chapters.ch00_why_deep_learning import films
+from recsys_book.chapters.ch00_why_deep_learning.films import grid
 from recsys_book.data import load
 from recsys_book.evaluate import leave_one_out, sampled_candidates
-from recsys_book.experiments import ladder_films as films
-from recsys_book.experiments.ladder_films import grid
 from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.record import Run
 

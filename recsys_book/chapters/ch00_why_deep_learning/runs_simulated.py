@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import torch
 
+from recsys_book.chapters.ch00_why_deep_learning.films import grid
+from recsys_book.chapters.ch00_why_deep_learning.lab import CLOSED, LEARNED, RUNGS, climb, shares
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments.ladder import CLOSED, LEARNED, RUNGS, climb, shares
-from recsys_book.experiments.ladder_films import grid
 from recsys_book.metrics import log_loss
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate

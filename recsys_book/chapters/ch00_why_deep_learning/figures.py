@@ -11,7 +11,7 @@ import seaborn as sns
 import torch
 from torch import Tensor
 
-from recsys_book.experiments.ladder import shares
+from recsys_book.chapters.ch00_why_deep_learning.lab import shares
 from recsys_book.maps import neighbour_purity, random_purity, trustworthiness
 from recsys_book.service.world import EFFECTS, GENRES, World
 from recsys_book.show.claims import Interval, paired_interval, t_interval

@@ -788,8 +788,8 @@ BEAT = Exercise(
     },
     (
         "recsys_book.service.simulate",
-        "recsys_book.check.chapter_00._Referee",
-        "recsys_book.check.chapter_00.contest",
+        "recsys_book.chapters.ch00_why_deep_learning.exercises._Referee",
+        "recsys_book.chapters.ch00_why_deep_learning.exercises.contest",
     ),
 )
 

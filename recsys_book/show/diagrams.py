@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from recsys_book.embeddings import HashedEmbedding
-from recsys_book.layers import MLP, FieldEmbedding
+from recsys_book.layers import FieldEmbedding
 from recsys_book.models.content_factorization import ContentFactorization
 from recsys_book.models.factorization_machine import FactorizationMachine
 from recsys_book.models.matrix_factorization import MatrixFactorization
@@ -38,21 +38,6 @@ def matrix_factorization() -> Picture:
         architecture(model, [ids, ids], {"B": 4, "D": 8}, boxes, arrows, "MatrixFactorization"),
         alt="Matrix factorization: a user id and a film id each look up a vector and a bias; the "
         "dot product of the vectors plus the two biases is the logit",
-    )
-
-
-def mlp() -> Picture:
-    """MLP with one hidden layer on a pair."""
-    boxes = {
-        "in": Box("user, film", 0, 0, ("B", 2)),
-        "first": Box("linear", 1.25, 0, ("B", "H"), "layers.0", "blue"),
-        "bend": Box("ReLU", 2.5, 0, ("B", "H"), "layers.1", "orange"),
-        "last": Box("linear = logit", 3.75, 0, ("B", 1), "layers.2", "black"),
-    }
-    arrows = [("in", "first"), ("first", "bend"), ("bend", "last")]
-    return show(
-        architecture(MLP(2, (16,)), [torch.zeros(4, 2)], {"B": 4, "H": 16}, boxes, arrows, "MLP"),
-        alt="An MLP: two inputs, a linear layer to H units, ReLU, and a linear layer to one logit",
     )
 
 

@@ -9,9 +9,13 @@ import torch
 from torch import nn
 from verdicts import named
 
+from recsys_book.chapters.ch01_mlp_vs_dot_product.exercises import (
+    ACTIVATIONS,
+    product_world,
+    train_narrow,
+)
+from recsys_book.chapters.ch01_mlp_vs_dot_product.lab import train_together
 from recsys_book.check import check, exercise
-from recsys_book.check.chapter_01 import ACTIVATIONS, product_world, train_narrow
-from recsys_book.experiments.xor import train_together
 from recsys_book.losses import bce
 
 # ---------------------------------------------------------------- 1.2

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from recsys_book.data.interactions import Interactions
-from recsys_book.data.toys import (
+from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import (
     noisy_corners,
     one_true_love_in_three,
     parity,
     preference_matrices,
     xor,
 )
+from recsys_book.data.interactions import Interactions
 from recsys_book.layers import MLP, FieldEmbedding, FieldLinear, masked_mean
 from recsys_book.losses import bce
 from recsys_book.models.baselines import Popularity
@@ -165,7 +165,7 @@ def test_xor_by_a_dot_product_of_length_one_is_exact():
 
 
 def test_no_fm_beats_a_coin_on_parity_and_an_mlp_does():
-    from recsys_book.reproduce.xor import parity_by_dim
+    from recsys_book.chapters.ch01_mlp_vs_dot_product.runs_xor import parity_by_dim
 
     lowest = parity_by_dim(dims=(2, 8, 64), seeds=range(5), steps=300)
     assert min(min(v) for v in lowest["fm"].values()) >= math.log(2) - 1e-6

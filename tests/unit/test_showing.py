@@ -14,8 +14,8 @@ from scipy import stats
 from traitlets import TraitError
 
 from recsys_book import widgets
-from recsys_book.experiments import xor as experiments
-from recsys_book.experiments.xor_figures import boundary_frames
+from recsys_book.chapters.ch01_mlp_vs_dot_product import lab as experiments
+from recsys_book.chapters.ch01_mlp_vs_dot_product.figures import boundary_frames
 from recsys_book.layers import MLP
 from recsys_book.reproduce import Run, read_record
 from recsys_book.show import plots
@@ -239,7 +239,7 @@ def test_learned_signs_of_two_tribes_need_one_factor():
 
 
 def experiments_tables():
-    from recsys_book.data.toys import preference_matrices
+    from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import preference_matrices
 
     return preference_matrices(8)
 

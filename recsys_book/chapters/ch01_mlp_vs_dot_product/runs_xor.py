@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from recsys_book.data.toys import parity
-from recsys_book.experiments.xor import learn_dot_product, one_per_seed, train_together
+from recsys_book.chapters.ch01_mlp_vs_dot_product.lab import (
+    learn_dot_product,
+    one_per_seed,
+    train_together,
+)
+from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import parity
 from recsys_book.layers import MLP
 from recsys_book.losses import bce
 from recsys_book.metrics import log_loss

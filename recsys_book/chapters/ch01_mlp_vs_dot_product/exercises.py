@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import parity, xor
 from recsys_book.check.core import Exercise, Finding, _lent, by_cases
-from recsys_book.data.toys import parity, xor
 
 # ---------------------------------------------------------------- 1.1 XNOR by hand
 
@@ -470,7 +470,7 @@ def _product_judge(answer, seed):
         return Finding("A pair is wanted: a function and a number of examples.")
     if not callable(learn):
         return Finding("The first should be a function of inputs and targets.", "no function")
-    if (lent := _lent(learn, ("recsys_book.check.chapter_01.product_world",))) is not None:
+    if (lent := _lent(learn, (f"{__name__}.product_world",))) is not None:
         return Finding(f"It calls {lent}.", "it asks the world itself")
     if not 1 <= n <= MOST:
         return Finding(f"{n:,} examples; from 1 to {MOST} are given.", "more than there is")

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import torch
 
+from recsys_book.chapters.ch01_mlp_vs_dot_product.lab import one_per_seed
 from recsys_book.data import load
 from recsys_book.data.interactions import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidates
-from recsys_book.experiments.xor import one_per_seed
 from recsys_book.implicit import train_implicit
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys_book.data.toys import xor
+from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import xor
 from recsys_book.layers import MLP
 from recsys_book.losses import bce
 from recsys_book.train import seeded

@@ -14,10 +14,14 @@ import time
 
 import torch
 
+from recsys_book.chapters.ch01_mlp_vs_dot_product.runs_additive import (
+    BATCH_SIZE,
+    N_NEGATIVES,
+    train_mf,
+)
 from recsys_book.data import Interactions, load
 from recsys_book.data.fetch import DataUnavailable
 from recsys_book.machine import threads_wanted, use_threads
-from recsys_book.reproduce.additive import BATCH_SIZE, N_NEGATIVES, train_mf
 
 DIM, EPOCHS = 32, 5
 

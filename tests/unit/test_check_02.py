@@ -5,8 +5,12 @@ import pytest
 import torch
 from verdicts import named
 
+from recsys_book.chapters.ch02_embeddings.exercises import (
+    far_over_near,
+    three_maps,
+    wide_over_narrow,
+)
 from recsys_book.check import NotYet, check
-from recsys_book.check.chapter_02 import far_over_near, three_maps, wide_over_narrow
 
 # ---------------------------------------------------------------- 2.1
 

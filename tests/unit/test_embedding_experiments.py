@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from recsys_book import maps
-from recsys_book.experiments import embedding_figures as figures
-from recsys_book.experiments import embeddings as lab
+from recsys_book.chapters.ch02_embeddings import figures, lab
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Cut
 from recsys_book.service.judge import Judge, judge_world

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from recsys_book import maps
+from recsys_book.chapters.ch02_embeddings import lab
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.embeddings import expected_colliding, hash_ids, nearest, share_colliding
-from recsys_book.experiments import embeddings as lab
 from recsys_book.metrics import share_of_learnable
 from recsys_book.show.claims import Interval, paired_interval, t_interval
 from recsys_book.show.explorers import SHOWN_EPOCHS, explorer

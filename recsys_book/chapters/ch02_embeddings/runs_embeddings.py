@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch
 
 from recsys_book import maps
+from recsys_book.chapters.ch02_embeddings import lab
 from recsys_book.data import load
-from recsys_book.experiments import embeddings as lab
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Cut

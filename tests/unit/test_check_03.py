@@ -8,9 +8,9 @@ import pytest
 import torch
 from verdicts import named, said
 
-from recsys_book.check import chapter_03 as chapter
+from recsys_book.chapters.ch03_neumf import exercises as chapter
+from recsys_book.chapters.ch03_neumf.exercises import Contest, Knobs, Trial
 from recsys_book.check import check
-from recsys_book.check.chapter_03 import Contest, Knobs, Trial
 from recsys_book.reproduce import read_record
 from recsys_book.show.claims import paired_interval
 

@@ -9,15 +9,13 @@ import pytest
 import torch
 
 from recsys_book.chapters.ch00_why_deep_learning import runs_simulated as ladder_run
+from recsys_book.chapters.ch03_neumf import runs_simulated as ncf_run
 from recsys_book.chapters.closing import figures
 from recsys_book.chapters.closing import leaderboard as lab
 from recsys_book.chapters.closing import runs_leaderboard as run
 from recsys_book.experiments import watch_time, wide_deep
 from recsys_book.models.baselines import EASE, ItemKNN
 from recsys_book.reproduce import __main__ as command
-from recsys_book.reproduce import (
-    ncf_simulated as ncf_run,
-)
 from recsys_book.reproduce import (
     read_record,
 )

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import torch
 
+from recsys_book.chapters.ch03_neumf import lab
+from recsys_book.chapters.ch03_neumf import runs_paper as run
+from recsys_book.chapters.ch03_neumf import runs_simulated as simulated_run
+from recsys_book.chapters.ch03_neumf import simulated as service
 from recsys_book.data import Interactions
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.data.splits import leave_any_out
 from recsys_book.evaluate import full_catalogue, sampled_candidates
-from recsys_book.experiments import ncf as lab
-from recsys_book.experiments import ncf_simulated as service
 from recsys_book.machine import has_bfloat16
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.ncf import NeuMF
 from recsys_book.reproduce import cells as pieces
-from recsys_book.reproduce import ncf as run
-from recsys_book.reproduce import ncf_simulated as simulated_run
 from recsys_book.reproduce.record import provenance, read_record
 from recsys_book.sampling import UnseenItems
 from recsys_book.service import simulate

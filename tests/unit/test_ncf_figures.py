@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from recsys_book.experiments import ncf_figures as figures
+from recsys_book.chapters.ch03_neumf import figures
 from recsys_book.reproduce import read_record
 from recsys_book.show.claims import Interval, t_interval
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from recsys_book.experiments import ncf_simulated as lab
-from recsys_book.experiments.ncf import ALPHAS, Setting, hill_climb, score_of
+from recsys_book.chapters.ch03_neumf import simulated as lab
+from recsys_book.chapters.ch03_neumf.lab import ALPHAS, Setting, hill_climb, score_of
+from recsys_book.chapters.ch03_neumf.runs_paper import times
 from recsys_book.models.baselines import EASE, IALS, ItemKNN
 from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.ncf import times
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.judge import Judge, judge_world

@@ -18,9 +18,9 @@ from dataclasses import asdict, replace
 
 import torch
 
+from recsys_book.chapters.ch03_neumf import lab
 from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
-from recsys_book.experiments import ncf as lab
 from recsys_book.machine import has_bfloat16, keep_freed_memory
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.reproduce.cells import Cells, in_processes

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recsys_book.chapters.ch03_neumf.lab import make_model
 from recsys_book.check.core import Exercise, Finding, by_cases
 from recsys_book.data import load
 from recsys_book.data.fetch import DataUnavailable
 from recsys_book.data.interactions import ABSENT, Interactions
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments.ncf import make_model
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
 from recsys_book.sampling import UnseenItems
@@ -118,7 +118,7 @@ TWO_HALVES = Exercise(
         "a probability, not a logit": "The sigmoid is the loss's business. Here the number before "
         "it is wanted.",
     },
-    ("recsys_book.models.ncf.NeuMF", "recsys_book.check.chapter_03._neumf"),
+    ("recsys_book.models.ncf.NeuMF", "recsys_book.chapters.ch03_neumf.exercises._neumf"),
 )
 
 # ---------------------------------------------------------------- 3.2 start from two trained halves
@@ -261,8 +261,8 @@ FUSION = Exercise(
     },
     (
         "recsys_book.models.ncf.NeuMF",
-        "recsys_book.check.chapter_03._fuse",
-        "recsys_book.check.chapter_03._start",
+        "recsys_book.chapters.ch03_neumf.exercises._fuse",
+        "recsys_book.chapters.ch03_neumf.exercises._start",
     ),
 )
 
@@ -471,7 +471,7 @@ TIES = Exercise(
     (
         "recsys_book.metrics.hit_rate_at_k",
         "recsys_book.metrics.ranking_at_k",
-        "recsys_book.check.chapter_03._hits",
+        "recsys_book.chapters.ch03_neumf.exercises._hits",
     ),
 )
 
@@ -661,7 +661,7 @@ CELL = Exercise(
         "recsys_book.evaluate.leave_one_out",
         "recsys_book.metrics.hit_rate_at_k",
         "recsys_book.metrics.ranking_at_k",
-        "recsys_book.check.chapter_03._cell",
+        "recsys_book.chapters.ch03_neumf.exercises._cell",
     ),
 )
 

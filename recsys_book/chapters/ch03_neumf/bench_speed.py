@@ -34,9 +34,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from recsys_book.chapters.ch03_neumf import lab
 from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
-from recsys_book.experiments import ncf as lab
 from recsys_book.losses import bce
 from recsys_book.machine import has_bfloat16, keep_freed_memory, threads_wanted, use_threads
 from recsys_book.models.ncf import NeuMF

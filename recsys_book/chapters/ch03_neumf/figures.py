@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from scipy.stats import kendalltau
 
-from recsys_book.experiments.ncf import ALPHAS
+from recsys_book.chapters.ch03_neumf.lab import ALPHAS
 from recsys_book.maps import company, purities
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.ncf import NeuMF

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from recsys_book.chapters.ch03_neumf.lab import Setting, fine_tune, make_model
 from recsys_book.data.interactions import Interactions
-from recsys_book.experiments.ncf import Setting, fine_tune, make_model
 from recsys_book.implicit import train_implicit
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from recsys_book.chapters.ch04_youtube_dnn import candidates as lab
 from recsys_book.data import Interactions
-from recsys_book.experiments import candidates as lab
 from recsys_book.sampling import unigram
 from recsys_book.service import simulate
 

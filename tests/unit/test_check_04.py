@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 from verdicts import named, said
 
+from recsys_book.chapters.ch04_youtube_dnn.exercises import LABELS, catalogue, serve, service
 from recsys_book.check import check
-from recsys_book.check.chapter_04 import LABELS, catalogue, serve, service
 from recsys_book.losses import sampled_softmax_loss
 
 # ---------------------------------------------------------------- 4.1

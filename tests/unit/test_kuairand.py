@@ -6,9 +6,9 @@ import tarfile
 import pytest
 import torch
 
+from recsys_book.chapters.ch04_youtube_dnn.kuairand import label_table
 from recsys_book.data import fetch, kuairand_pure, load
 from recsys_book.data.fetch import DataUnavailable
-from recsys_book.experiments.kuairand import label_table
 
 LOG = """user_id,video_id,date,hourmin,time_ms,is_click,long_view,play_time_ms,duration_ms,tab
 1,2,20220424,0,1650700000000,1,1,9000,9000,1

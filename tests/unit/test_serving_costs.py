@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recsys_book.experiments import serving_costs as lab
+from recsys_book.chapters.ch04_youtube_dnn import serving_costs as lab
 from recsys_book.serving import build_index
 
 

@@ -256,7 +256,7 @@ def test_shares_and_huge_weights_are_fine():
 
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_the_chapters_enumeration_equals_the_loss_sample_by_sample(m):
-    from recsys_book.experiments import softmax_bias as chapter
+    from recsys_book.chapters.ch04_youtube_dnn import softmax_bias as chapter
 
     for sign, correct in ((1.0, lambda log_q: log_q), (None, lambda log_q: None)):
         by_loss = expected_gradient(UNIGRAM, m, correct)

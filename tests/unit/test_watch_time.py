@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import percentileofscore
 
+from recsys_book.chapters.ch04_youtube_dnn import watch_time as lab
 from recsys_book.data.quantiles import Quantiles
-from recsys_book.experiments import watch_time as lab
 from recsys_book.metrics import mispredicted_watch_time
 from recsys_book.service import simulate
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.experiments import candidates, watch_time
-from recsys_book.experiments import youtube_figures as figures
-from recsys_book.reproduce.youtube_simulated import make_task
+from recsys_book.chapters.ch04_youtube_dnn import candidates, figures, watch_time
+from recsys_book.chapters.ch04_youtube_dnn.runs_simulated import make_task
 from recsys_book.service import simulate
 
 RANDOM = np.random.RandomState(0)

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import torch
 
-from recsys_book.experiments import candidates, watch_time
-from recsys_book.experiments.candidates import DRAWS, TUNED, VARIANTS, best_of_draws
-from recsys_book.experiments.watch_time import HEADS, PLACES
-from recsys_book.experiments.watch_time import Recipe as RankerRecipe
+from recsys_book.chapters.ch04_youtube_dnn import candidates, watch_time
+from recsys_book.chapters.ch04_youtube_dnn.candidates import DRAWS, TUNED, VARIANTS, best_of_draws
+from recsys_book.chapters.ch04_youtube_dnn.watch_time import HEADS, PLACES
+from recsys_book.chapters.ch04_youtube_dnn.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import mispredicted_watch_time
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run

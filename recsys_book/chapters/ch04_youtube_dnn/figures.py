@@ -11,8 +11,8 @@ import torch
 from torch.nn.functional import normalize
 
 from recsys_book import maps
+from recsys_book.chapters.ch04_youtube_dnn.watch_time import Fitted, Requests
 from recsys_book.data.interactions import Interactions
-from recsys_book.experiments.watch_time import Fitted, Requests
 from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.service.world import DAYPARTS, DEVICES, GENRES, World
 from recsys_book.show.claims import Interval, paired_interval, t_interval

@@ -11,10 +11,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from recsys_book.chapters.ch04_youtube_dnn import candidates
+from recsys_book.chapters.ch04_youtube_dnn.watch_time import (
+    Fitted,
+    Impressions,
+    Recipe,
+    train_ranker,
+)
 from recsys_book.data.kuairand_pure import POSITIVES, KuaiRand
 from recsys_book.data.next_watch import histories_at, seconds_since
-from recsys_book.experiments import candidates
-from recsys_book.experiments.watch_time import Fitted, Impressions, Recipe, train_ranker
 from recsys_book.metrics import auc, mispredicted_watch_time
 from recsys_book.train import History
 

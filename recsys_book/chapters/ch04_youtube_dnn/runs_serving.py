@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from recsys_book.experiments import candidates as lab
-from recsys_book.experiments import serving_costs as costs
+from recsys_book.chapters.ch04_youtube_dnn import candidates as lab
+from recsys_book.chapters.ch04_youtube_dnn import serving_costs as costs
 from recsys_book.machine import cores, use_threads
 from recsys_book.reproduce.cells import Cells
 from recsys_book.reproduce.record import Run

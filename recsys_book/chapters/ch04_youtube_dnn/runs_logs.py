@@ -13,11 +13,11 @@ from dataclasses import asdict
 
 import torch
 
+from recsys_book.chapters.ch04_youtube_dnn import candidates, kuairand
+from recsys_book.chapters.ch04_youtube_dnn.candidates import TUNED, VARIANTS, best_of_draws
+from recsys_book.chapters.ch04_youtube_dnn.watch_time import HEADS, Fitted, calibration
+from recsys_book.chapters.ch04_youtube_dnn.watch_time import Recipe as RankerRecipe
 from recsys_book.data import load
-from recsys_book.experiments import candidates, kuairand
-from recsys_book.experiments.candidates import TUNED, VARIANTS, best_of_draws
-from recsys_book.experiments.watch_time import HEADS, Fitted, calibration
-from recsys_book.experiments.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import auc
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run

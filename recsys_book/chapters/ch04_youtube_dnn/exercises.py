@@ -180,7 +180,7 @@ HISTORY = Exercise(
     (
         "recsys_book.data.next_watch.next_watch",
         "recsys_book.data.next_watch.histories_at",
-        "recsys_book.check.chapter_04._histories",
+        "recsys_book.chapters.ch04_youtube_dnn.exercises._histories",
     ),
 )
 
@@ -286,8 +286,8 @@ SOFTMAX = Exercise(
     (
         "recsys_book.losses.sampled_softmax_loss",
         "recsys_book.losses.in_batch_softmax_loss",
-        "recsys_book.experiments.candidates.softmax_loss",
-        "recsys_book.check.chapter_04._softmax_of_few",
+        "recsys_book.chapters.ch04_youtube_dnn.candidates.softmax_loss",
+        "recsys_book.chapters.ch04_youtube_dnn.exercises._softmax_of_few",
     ),
 )
 
@@ -453,9 +453,9 @@ MINUTES = Exercise(
     },
     (
         "recsys_book.losses.watch_time_loss",
-        "recsys_book.experiments.watch_time.head_loss",
+        "recsys_book.chapters.ch04_youtube_dnn.watch_time.head_loss",
         "recsys_book.models.youtube_dnn.WatchTimeRanker",
-        "recsys_book.check.chapter_04._watch_loss",
+        "recsys_book.chapters.ch04_youtube_dnn.exercises._watch_loss",
     ),
 )
 
@@ -681,8 +681,8 @@ FORTY_LISTS = Exercise(
         "recsys_book.serving.build_index",
         "recsys_book.serving.Index",
         "recsys_book.serving.recall",
-        "recsys_book.check.chapter_04._search",
-        "recsys_book.check.chapter_04._recall",
+        "recsys_book.chapters.ch04_youtube_dnn.exercises._search",
+        "recsys_book.chapters.ch04_youtube_dnn.exercises._recall",
     ),
 )
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from verdicts import named, said
 
+from recsys_book.chapters.ch05_wide_and_deep.exercises import app_log, catalogue, guess, two_models
+from recsys_book.chapters.ch05_wide_and_deep.figures import ftrl_walk
 from recsys_book.check import check, exercise
-from recsys_book.check.chapter_05 import app_log, catalogue, guess, two_models
-from recsys_book.experiments.wide_deep_figures import ftrl_walk
 from recsys_book.models.wide_and_deep import hash_pairs
 from recsys_book.optim import FTRL
 

@@ -6,10 +6,10 @@ import zipfile
 import pytest
 import torch
 
+from recsys_book.chapters.ch05_wide_and_deep import frappe_apps as lab
 from recsys_book.data import fetch, frappe, load
 from recsys_book.data.fetch import DataUnavailable
 from recsys_book.data.frappe import pair_parts, with_negatives
-from recsys_book.experiments import frappe_apps as lab
 
 HEADER = "user\titem\tcnt\tdaytime\tweekday\tisweekend\thomework\tcost\tweather\tcountry\tcity\n"
 

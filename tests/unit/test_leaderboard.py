@@ -12,19 +12,17 @@ from recsys_book.chapters.ch00_why_deep_learning import runs_simulated as ladder
 from recsys_book.chapters.ch03_neumf import runs_simulated as ncf_run
 from recsys_book.chapters.ch04_youtube_dnn import runs_simulated as youtube_run
 from recsys_book.chapters.ch04_youtube_dnn import watch_time
+from recsys_book.chapters.ch05_wide_and_deep import lab as wide_deep
+from recsys_book.chapters.ch05_wide_and_deep import runs_simulated as wide_run
 from recsys_book.chapters.closing import figures
 from recsys_book.chapters.closing import leaderboard as lab
 from recsys_book.chapters.closing import runs_leaderboard as run
-from recsys_book.experiments import wide_deep
 from recsys_book.models.baselines import EASE, ItemKNN
 from recsys_book.reproduce import __main__ as command
 from recsys_book.reproduce import (
     read_record,
 )
 from recsys_book.reproduce import record as record_module
-from recsys_book.reproduce import (
-    wide_deep_simulated as wide_run,
-)
 from recsys_book.service import click_models, run_online, simulate
 from recsys_book.service.online import top_list
 from recsys_book.service.policies import grown

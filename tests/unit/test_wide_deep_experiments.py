@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.experiments import wide_deep as lab
-from recsys_book.reproduce import wide_deep_simulated as run
+from recsys_book.chapters.ch05_wide_and_deep import lab
+from recsys_book.chapters.ch05_wide_and_deep import runs_simulated as run
 from recsys_book.reproduce.cells import Cells
 from recsys_book.service import run_online, simulate
 from recsys_book.service.click_models import FILM

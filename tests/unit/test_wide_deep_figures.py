@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from recsys_book.experiments import wide_deep as lab
-from recsys_book.experiments import wide_deep_figures as figures
-from recsys_book.reproduce import wide_deep_simulated as run
+from recsys_book.chapters.ch05_wide_and_deep import figures, lab
+from recsys_book.chapters.ch05_wide_and_deep import runs_simulated as run
 from recsys_book.reproduce.record import read_record
 from recsys_book.service import simulate
 from recsys_book.service.click_models import FILM

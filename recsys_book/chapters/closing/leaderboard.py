@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from recsys_book.chapters.ch03_neumf import lab as ncf
 from recsys_book.chapters.ch03_neumf import simulated as ncf_simulated
 from recsys_book.chapters.ch04_youtube_dnn import candidates, watch_time
+from recsys_book.chapters.ch05_wide_and_deep import lab as wide_deep
 from recsys_book.data.next_watch import seconds_since
-from recsys_book.experiments import wide_deep
 from recsys_book.layers import Bags
 from recsys_book.models.baselines import EASE, ItemKNN, Popularity
 from recsys_book.models.factorization_machine import FactorizationMachine, pairwise_sum

@@ -17,8 +17,8 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from recsys_book.experiments import wide_deep as lab
-from recsys_book.experiments.wide_deep import KINDS, Setting
+from recsys_book.chapters.ch05_wide_and_deep import lab
+from recsys_book.chapters.ch05_wide_and_deep.lab import KINDS, Setting
 from recsys_book.metrics import auc, log_loss
 from recsys_book.models.wide_and_deep import Wide
 from recsys_book.reproduce.cells import Cells, in_processes

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from recsys_book.chapters.ch05_wide_and_deep import frappe_apps as lab
+from recsys_book.chapters.ch05_wide_and_deep.frappe_apps import KINDS, SPLITS
+from recsys_book.chapters.ch05_wide_and_deep.lab import Setting, draws
 from recsys_book.data import load
 from recsys_book.data.frappe import Frappe
-from recsys_book.experiments import frappe_apps as lab
-from recsys_book.experiments.frappe_apps import KINDS, SPLITS
-from recsys_book.experiments.wide_deep import Setting, draws
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 

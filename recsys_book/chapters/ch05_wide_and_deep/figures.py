@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from recsys_book.experiments import wide_deep as lab
-from recsys_book.experiments.wide_deep import FIELDS, Task
+from recsys_book.chapters.ch05_wide_and_deep import lab
+from recsys_book.chapters.ch05_wide_and_deep.lab import FIELDS, Task
 from recsys_book.models.wide_and_deep import Wide, WideAndDeep
 from recsys_book.optim import FTRL
 from recsys_book.service.click_models import FILM

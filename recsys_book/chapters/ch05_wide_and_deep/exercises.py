@@ -408,7 +408,7 @@ FTRL_STEP = Exercise(
     (
         "recsys_book.optim.ftrl_update",
         "recsys_book.optim.FTRL",
-        "recsys_book.experiments.wide_deep_figures.ftrl_walk",
+        "recsys_book.chapters.ch05_wide_and_deep.figures.ftrl_walk",
     ),
 )
 
@@ -683,7 +683,10 @@ LEAK = Exercise(
         "list are the last people. Draw pairs, by the seed.",
         "some people only": "The pairs that you took are sorted by person. Shuffle them first.",
     },
-    ("recsys_book.data.frappe.pair_parts", "recsys_book.experiments.frappe_apps.make_task"),
+    (
+        "recsys_book.data.frappe.pair_parts",
+        "recsys_book.chapters.ch05_wide_and_deep.frappe_apps.make_task",
+    ),
 )
 
 # ---------------------------------------------------------------- 5.6 a cross that can be guessed

@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, stats
 
 from recsys_book.bandits import UCB1, EpsilonGreedy, Fixed, ThompsonSampling, beta_prior
-from recsys_book.experiments.cold_start_bandits import (
+from recsys_book.chapters.ch06_training_discipline.cold_start_bandits import (
     compare,
     draw_requests,
     genre_rates,

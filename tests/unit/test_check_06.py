@@ -8,8 +8,7 @@ import pytest
 import torch
 from verdicts import named, said
 
-from recsys_book.check import check, exercise
-from recsys_book.check.chapter_06 import (
+from recsys_book.chapters.ch06_training_discipline.exercises import (
     RIVALS,
     Personal,
     Product,
@@ -19,6 +18,7 @@ from recsys_book.check.chapter_06 import (
     regret,
     total_regret,
 )
+from recsys_book.check import check, exercise
 from recsys_book.data import Interactions
 from recsys_book.sampling import UniformSampler
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from recsys_book.chapters.ch06_training_discipline import cold_start as lab
+from recsys_book.chapters.ch06_training_discipline import cold_start_figures as figures
+from recsys_book.chapters.ch06_training_discipline import runs_cold_start as run
+from recsys_book.chapters.ch06_training_discipline.cold_start import Recipe
 from recsys_book.content import tfidf
-from recsys_book.experiments import cold_start as lab
-from recsys_book.experiments import cold_start_figures as figures
-from recsys_book.experiments.cold_start import Recipe
 from recsys_book.metrics import auc
 from recsys_book.models.content_factorization import ContentFactorization
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.reproduce import cold_start as run
 from recsys_book.service import simulate
 from recsys_book.service.world import Context
 

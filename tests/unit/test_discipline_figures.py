@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.experiments import discipline_figures as figures
-from recsys_book.experiments import repairs as lab
-from recsys_book.experiments.repairs import FOUND, STEPS
-from recsys_book.reproduce import discipline, one_epoch, samplers
+from recsys_book.chapters.ch06_training_discipline import figures
+from recsys_book.chapters.ch06_training_discipline import repairs as lab
+from recsys_book.chapters.ch06_training_discipline import (
+    runs_one_epoch as one_epoch,
+)
+from recsys_book.chapters.ch06_training_discipline import (
+    runs_repairs as discipline,
+)
+from recsys_book.chapters.ch06_training_discipline import (
+    runs_samplers as samplers,
+)
+from recsys_book.chapters.ch06_training_discipline.repairs import FOUND, STEPS
 from recsys_book.reproduce.record import read_record
 from recsys_book.service import click_models, simulate
 from recsys_book.service.world import Context

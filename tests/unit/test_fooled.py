@@ -8,8 +8,8 @@ import torch
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
-from recsys_book.experiments import fooled as lab
-from recsys_book.experiments import fooled_figures as figures
+from recsys_book.chapters.ch06_training_discipline import fooled as lab
+from recsys_book.chapters.ch06_training_discipline import fooled_figures as figures
 from recsys_book.metrics import auc, ndcg_at_k
 from recsys_book.service import simulate
 

@@ -10,9 +10,9 @@ from test_wide_and_deep import small as wide_and_deep
 from torch import nn
 
 from recsys_book.chapters.ch03_neumf.lab import fine_tune
+from recsys_book.chapters.ch06_training_discipline import speed as lab
 from recsys_book.embeddings import nearest
 from recsys_book.evaluate import full_catalogue, leave_one_out
-from recsys_book.experiments import speed as lab
 from recsys_book.implicit import train_implicit
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, user_auc

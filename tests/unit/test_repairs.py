@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from recsys_book.calibration import recalibrate
-from recsys_book.experiments import repairs as lab
-from recsys_book.experiments.repairs import FOUND, STEPS, Recipe
+from recsys_book.chapters.ch06_training_discipline import repairs as lab
+from recsys_book.chapters.ch06_training_discipline.repairs import FOUND, STEPS, Recipe
 from recsys_book.service import click_models, simulate
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from recsys_book.chapters.ch06_training_discipline import samplers as lab
+from recsys_book.chapters.ch06_training_discipline.samplers import Setting, Variant
 from recsys_book.data.interactions import Interactions
 from recsys_book.evaluate import full_catalogue
-from recsys_book.experiments import samplers as lab
-from recsys_book.experiments.samplers import Setting, Variant
 from recsys_book.losses import bce, sampled_softmax_loss
 from recsys_book.sampling import HardSampler, PopularitySampler
 from recsys_book.service import simulate

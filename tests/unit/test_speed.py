@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recsys_book.experiments import speed as lab
-from recsys_book.experiments import speed_figures as figures
-from recsys_book.reproduce import discipline_gpu as gpu_run
-from recsys_book.reproduce import discipline_speed as run
+from recsys_book.chapters.ch06_training_discipline import runs_gpu as gpu_run
+from recsys_book.chapters.ch06_training_discipline import runs_speed as run
+from recsys_book.chapters.ch06_training_discipline import speed as lab
+from recsys_book.chapters.ch06_training_discipline import speed_figures as figures
 from recsys_book.service import simulate
 from recsys_book.service.click_models import make_task
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from recsys_book.experiments import repairs as lab
-from recsys_book.experiments.repairs import GRID, STEPS, Recipe
+from recsys_book.chapters.ch06_training_discipline import repairs as lab
+from recsys_book.chapters.ch06_training_discipline.repairs import GRID, STEPS, Recipe
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate

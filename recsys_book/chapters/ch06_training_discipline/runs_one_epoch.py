@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recsys_book.experiments import repairs as lab
+from recsys_book.chapters.ch06_training_discipline import repairs as lab
+from recsys_book.chapters.ch06_training_discipline.runs_repairs import (
+    CURVE_EPOCHS,
+    RECORDED,
+    ROWS_PER_VALUE,
+    SEEDS,
+)
 from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.discipline import CURVE_EPOCHS, RECORDED, ROWS_PER_VALUE, SEEDS
 from recsys_book.reproduce.record import Run, read_record
 from recsys_book.service import simulate
 from recsys_book.service.click_models import make_task

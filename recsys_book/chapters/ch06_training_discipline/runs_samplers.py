@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import numpy as np
 
+from recsys_book.chapters.ch06_training_discipline import samplers as lab
+from recsys_book.chapters.ch06_training_discipline.samplers import Setting, Task, Variant
 from recsys_book.data import load
-from recsys_book.experiments import samplers as lab
-from recsys_book.experiments.samplers import Setting, Task, Variant
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate

@@ -22,9 +22,14 @@ from functools import cache
 import numpy as np
 import torch
 
-from recsys_book.experiments import cold_start as lab
-from recsys_book.experiments import cold_start_bandits as bandits
-from recsys_book.experiments.cold_start import FROM_IDS, ONE_GRADIENT, PLAIN, Recipe
+from recsys_book.chapters.ch06_training_discipline import cold_start as lab
+from recsys_book.chapters.ch06_training_discipline import cold_start_bandits as bandits
+from recsys_book.chapters.ch06_training_discipline.cold_start import (
+    FROM_IDS,
+    ONE_GRADIENT,
+    PLAIN,
+    Recipe,
+)
 from recsys_book.metrics import log_loss
 from recsys_book.reproduce.cells import Cells, in_processes
 from recsys_book.reproduce.record import Run

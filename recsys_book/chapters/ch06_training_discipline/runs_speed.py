@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import torch
 
-from recsys_book.experiments import speed as lab
+from recsys_book.chapters.ch06_training_discipline import speed as lab
 from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Task, make_task

@@ -20,8 +20,8 @@ from dataclasses import replace
 
 import torch
 
-from recsys_book.experiments import speed as lab
-from recsys_book.reproduce.discipline_speed import (
+from recsys_book.chapters.ch06_training_discipline import speed as lab
+from recsys_book.chapters.ch06_training_discipline.runs_speed import (
     N_USERS,
     SEEDS,
     TUNING_WORLD,

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from recsys_book.calibration import calibration_curve
-from recsys_book.experiments import repairs as lab
-from recsys_book.experiments.repairs import STEPS, Trained
+from recsys_book.chapters.ch06_training_discipline import repairs as lab
+from recsys_book.chapters.ch06_training_discipline.repairs import STEPS, Trained
 from recsys_book.metrics import share_of_learnable
 from recsys_book.optim import warmup_cosine
 from recsys_book.service import click_models

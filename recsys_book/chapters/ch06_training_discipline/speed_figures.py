@@ -9,7 +9,14 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from recsys_book.experiments.speed import ADAMS, EPOCHS, GPU_LINES, GPU_SIZES, RULES, WITHIN
+from recsys_book.chapters.ch06_training_discipline.speed import (
+    ADAMS,
+    EPOCHS,
+    GPU_LINES,
+    GPU_SIZES,
+    RULES,
+    WITHIN,
+)
 from recsys_book.show.claims import Interval, t_interval
 from recsys_book.show.plots import PALETTE, Picture, show
 

@@ -508,7 +508,7 @@ SAMPLER = Exercise(
         "recsys_book.sampling.UnseenItems",
         "recsys_book.sampling.UniformSampler",
         "recsys_book.sampling.PopularitySampler",
-        "recsys_book.check.chapter_06.broken_draw",
+        "recsys_book.chapters.ch06_training_discipline.exercises.broken_draw",
     ),
 )
 
@@ -875,10 +875,10 @@ BANDIT = Exercise(
         "can you be of the ratio?",
     },
     (
-        "recsys_book.check.chapter_06.requests",
-        "recsys_book.check.chapter_06.Product",
-        "recsys_book.check.chapter_06.Personal",
-        "recsys_book.check.chapter_06.Thompson",
+        "recsys_book.chapters.ch06_training_discipline.exercises.requests",
+        "recsys_book.chapters.ch06_training_discipline.exercises.Product",
+        "recsys_book.chapters.ch06_training_discipline.exercises.Personal",
+        "recsys_book.chapters.ch06_training_discipline.exercises.Thompson",
     ),
 )
 

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from recsys_book.experiments.fooled import Case, fooled_table
+from recsys_book.chapters.ch06_training_discipline.fooled import Case, fooled_table
 from recsys_book.show.plots import PALETTE, Picture, show
 
 TRICKSTER, HONEST = PALETTE["vermilion"], PALETTE["blue"]

@@ -7,17 +7,6 @@ from recsys_book import rooms
 from recsys_book.machine import threads_wanted, use_threads
 from recsys_book.reproduce.record import writable_place
 
-_OLD = {
-    "ch00/simulated": "ladder", "ch00/films": "ladder_films", "ch01/xor": "xor",
-    "ch01/additive": "additive", "ch02/embeddings": "embeddings", "ch03/paper": "ncf",
-    "ch03/simulated": "ncf_simulated", "ch04/logs": "youtube", "ch04/serving": "youtube_serving",
-    "ch04/simulated": "youtube_simulated", "ch05/frappe": "wide_deep",
-    "ch05/simulated": "wide_deep_simulated", "ch06/repairs": "discipline",
-    "ch06/one_epoch": "one_epoch", "ch06/samplers": "samplers", "ch06/speed": "discipline_speed",
-    "ch06/gpu": "discipline_gpu", "ch06/cold_start": "cold_start",
-    "closing/leaderboard": "leaderboard", "own_log/movielens": "own_log",
-}  # fmt: skip
-
 
 def runs() -> dict[str, str]:
     """Run → the module that works it out: for `ch03/paper`, `runs_paper` in the room ch03_neumf."""
@@ -28,7 +17,7 @@ def runs() -> dict[str, str]:
             if kind == "py" and stem.startswith("runs_"):
                 run = f"{room}/{stem.removeprefix('runs_')}"
                 found[run] = f"recsys_book.chapters.{folder}.{stem}"
-    return {run: f"recsys_book.reproduce.{old}" for run, old in _OLD.items()} | found
+    return found
 
 
 def main() -> None:

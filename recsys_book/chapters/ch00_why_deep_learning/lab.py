@@ -2,7 +2,7 @@
 
 The task, on the log of a simulated service: the impressions of the last four days are the test,
 everything before is for fitting. Settings are chosen on days 20 to 23 of a world that is never
-reported (`reproduce.ladder`); here each rung is fitted once and scored once.
+reported (`runs_simulated`); here each rung is fitted once and scored once.
 
 "Popularity" is a number per film: its click rate for the first question, its clicks for the second.
 

@@ -1,6 +1,6 @@
 """Training examples a second of matrix factorization, negatives included.
 
-    python benchmarks/mf_throughput.py
+    python -m recsys_book.chapters.ch01_mlp_vs_dot_product.bench_mf_throughput
 
 On the NCF split where $RECSYS_BOOK_DATA has it, else on random pairs of the same size. One epoch to
 warm up, then the median of five. Every training step counts: shuffling, drawing four negatives a

@@ -143,7 +143,7 @@ def sweep_values(record: dict, key: str, way: str) -> dict[int, list[float]]:
     """Length → a figure a seed: share of the learnable where the truth is known, else NDCG@10.
 
     Args:
-        record: of `reproduce embeddings`.
+        record: `ch02/embeddings`.
         key: "simulated" or "films".
         way: of `lab.WAYS`.
     """

@@ -1,6 +1,6 @@
 """RecBole's NeuMF on pairs from a file; ncf_speed.py runs it with the Python of RecBole.
 
-    python ncf_speed_recbole.py FOLDER BATCH RATE EPOCHS
+    python bench_recbole.py FOLDER BATCH RATE EPOCHS
 
 Prints one line of JSON: seconds of training and evaluation and HR@10 by epoch.
 """

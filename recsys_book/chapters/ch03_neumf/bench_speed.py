@@ -1,6 +1,6 @@
 """NeuMF's training speed: this book's loop beside the textbook loop and beside RecBole.
 
-    RECSYS_BOOK_DATA=… python benchmarks/ncf_speed.py [--recbole PYTHON] [--epochs 2]
+    RECSYS_BOOK_DATA=… python -m recsys_book.chapters.ch03_neumf.bench_speed [--recbole PYTHON] [--epochs 2]
 
 One model for all: 32 factors, vectors of 64 for the tower, tower 128-64-32, four negatives a
 positive drawn anew every epoch, Adam, the training pairs of the NCF split. After every epoch HR@10
@@ -157,7 +157,7 @@ def ours(split: NCFSplit, judge: lab.PaperJudge, epochs: int, amp: bool, size: i
 
 def recbole(python: str, split: NCFSplit, judge: lab.PaperJudge, epochs: int) -> dict:
     """Train RecBole's NeuMF in its own environment, at the quickest of several batch sizes."""
-    here = Path(__file__).with_name("ncf_speed_recbole.py")
+    here = Path(__file__).with_name("bench_recbole.py")
     with tempfile.TemporaryDirectory() as folder:
         arrays = {
             "users": split.train.user.numpy(), "items": split.train.item.numpy(),

@@ -1,6 +1,6 @@
 """deepctr-torch's WDL or torch-rechub's WideDeep on rows from a file; wide_deep_speed.py runs it.
 
-    python wide_deep_speed_peers.py FOLDER deepctr|rechub BATCH RATE ROWS
+    python bench_peers.py FOLDER deepctr|rechub BATCH RATE ROWS
 
 Trains one epoch, writes predicted chances of the test rows to FOLDER/predicted.npy, and prints one
 line of JSON: seconds of training.

@@ -1,7 +1,7 @@
 """Wide & Deep: training speed and what is found, beside deepctr-torch's WDL and torch-rechub's
 WideDeep.
 
-    python benchmarks/wide_deep_speed.py [--peers PYTHON] [--rows 2000000]
+    python -m recsys_book.chapters.ch05_wide_and_deep.bench_speed [--peers PYTHON] [--rows 2000000]
 
 Two million rows of 8 fields of 2,000 values, vectors of 16, hidden layers 256-128-64, one epoch,
 then AUC on 200,000 rows more. Planted in the log-odds: an effect of every value; an interaction of
@@ -90,7 +90,7 @@ def ours(data: dict, crosses: list, amp: bool) -> tuple[float, np.ndarray]:
 
 def peer(python: str, folder: str, name: str, batch: int, rate: float, n: int) -> tuple:
     """Rows a second and predictions of a peer, trained on the first n rows in its own process."""
-    here = Path(__file__).with_name("wide_deep_speed_peers.py")
+    here = Path(__file__).with_name("bench_peers.py")
     command = [python, str(here), folder, name, str(batch), str(rate), str(n)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     if done.returncode:

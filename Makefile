@@ -9,6 +9,8 @@ COUNT := import os; f = getattr(os, "sched_getaffinity", None); n = len(f(0)) if
 JOBS := $(shell $(PYTHON) -c '$(COUNT); print(min(n or 1, 8))')
 PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 BOOK := $(BIN)/python book/tools/build.py
+# All tests but those that need the built book, nbgrader or an environment of their own.
+UNIT := $(addprefix tests/,library service show widgets check reproduce book chapters)
 # The least that a processor of this kind can do: vectors of the oldest kind, no bfloat16.
 PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	FAISS_OPT_LEVEL=generic RECSYS_BOOK_PROCESSOR=plain
@@ -25,10 +27,10 @@ slides: book  ## a deck a chapter, made with the book
 test: $(STAMP) unit notebooks classroom pages  ## unit tests, notebooks, nbgrader, pages in a browser
 
 unit: $(STAMP)
-	$(PYTEST) tests/unit
+	$(PYTEST) $(UNIT)
 
 plain: $(STAMP)  ## unit tests with the processor's capabilities cut down
-	$(PLAIN) $(PYTEST) tests/unit
+	$(PLAIN) $(PYTEST) $(UNIT)
 
 notebooks: $(STAMP)  ## chapters and solved exercises under nbval; the limits only end what hangs
 	TQDM_DISABLE=1 $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 \

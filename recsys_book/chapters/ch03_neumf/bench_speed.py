@@ -1,6 +1,8 @@
 """NeuMF's training speed: this book's loop beside the textbook loop and beside RecBole.
 
-    RECSYS_BOOK_DATA=… python -m recsys_book.chapters.ch03_neumf.bench_speed [--recbole PYTHON] [--epochs 2]
+    python -m recsys_book.chapters.ch03_neumf.bench_speed [--recbole PYTHON] [--epochs 2]
+
+It needs NCF's split of MovieLens-1M.
 
 One model for all: 32 factors, vectors of 64 for the tower, tower 128-64-32, four negatives a
 positive drawn anew every epoch, Adam, the training pairs of the NCF split. After every epoch HR@10

@@ -15,7 +15,7 @@ UNIT := $(addprefix tests/,library service show widgets check reproduce book cha
 PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	FAISS_OPT_LEVEL=generic RECSYS_BOOK_PROCESSOR=plain
 
-.PHONY: book slides test unit plain notebooks classroom pages wheel serve exercises jupyter lint \
+.PHONY: book slides test chapter unit plain notebooks classroom pages wheel serve exercises jupyter lint \
 	format clean links
 
 book: $(STAMP)  ## build the book into _build/html
@@ -35,6 +35,14 @@ plain: $(STAMP)  ## unit tests with the processor's capabilities cut down
 notebooks: $(STAMP)  ## chapters and solved exercises under nbval; the limits only end what hangs
 	TQDM_DISABLE=1 $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 \
 		--dist loadfile --timeout 7200 chapters book/exercises/source
+
+# The page is executed beside the tests: one after the other would take half as long again.
+chapter: $(STAMP)  ## one chapter's tests, notebook, exercises and page: make chapter CH=03
+	@test -n "$(CH)" || { echo "Which chapter? make chapter CH=03"; exit 2; }
+	$(BOOK) --chapter $(CH) & page=$$!; TQDM_DISABLE=1 $(PYTEST) --nbval-lax --nbval-current-env \
+		--nbval-cell-timeout 3600 --dist loadfile --timeout 7200 chapters/$(CH)_*.ipynb \
+		book/exercises/source/chapter_$(CH) tests/chapters/ch$(CH)_*; tests=$$?; \
+		wait $$page && exit $$tests
 
 classroom: $(STAMP)  ## the exercises, handed out and graded by nbgrader
 	$(PYTEST) tests/classroom

@@ -18,7 +18,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distributions
 from pathlib import Path
@@ -46,6 +46,7 @@ JOBS_VARIABLE = "RECSYS_BOOK_JOBS"  # notebooks to execute side by side, if not 
 FOR_KERNELS = {
     "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", THREADS_VARIABLE: "1",
 }  # fmt: skip
+JUPYTER_BOOK = str(Path(sys.executable).parent / "jupyter-book")
 CELL_SECONDS, HANGS = 3_600, 7_200  # many times what a cell and Sphinx take on a slow machine
 
 
@@ -127,13 +128,14 @@ def all_it_is_made_from() -> str:
     return digest.hexdigest()
 
 
-def execute(jobs: int) -> tuple[bool, list[str]]:
+def execute(jobs: int, pages: Sequence[Path] | None = None) -> tuple[bool, list[str]]:
     """Execute the pages that the cache lacks, or whose code's surroundings have changed.
 
     Sphinx then finds every page in the cache and executes none.
 
     Args:
         jobs: how many at a time, one thread each.
+        pages: which; all by default.
 
     Returns:
         whether the cache holds runs that no finished build has shown, and what went wrong: a
@@ -142,7 +144,7 @@ def execute(jobs: int) -> tuple[bool, list[str]]:
     cache, keys = get_cache(CACHE), CACHE / KEYS
     kept = json.loads(keys.read_text(encoding="utf-8")) if keys.is_file() else {}
     wanting = []
-    for path in pages_that_run():
+    for path in pages_that_run() if pages is None else pages:
         notebook, name, now = read(path), str(path.relative_to(ROOT)), key(path)
         try:
             record = cache.match_cache_notebook(notebook)
@@ -182,6 +184,25 @@ def execute(jobs: int) -> tuple[bool, list[str]]:
 
 def _reader(path: Path) -> dict:
     return {"name": "nbformat" if path.suffix == ".ipynb" else "myst_nb_md", "type": "plugin"}
+
+
+def alone(chapter: Path) -> int:
+    """Render the page of one chapter, to look at while it is written; the book stays as it is.
+
+    Links to other pages lead nowhere there, so warnings do not fail this.
+    """
+    made = BUILD / "chapter"
+    made.mkdir(parents=True, exist_ok=True)
+    toc = made / "toc.yml"
+    pages = (
+        f"root: chapters/{chapter.stem}\nchapters:\n- file: book/bibliography\n"  # one is too few
+    )
+    toc.write_text(f"format: jb-book\n{pages}", encoding="utf-8")
+    command = [JUPYTER_BOOK, "build", str(ROOT), "--toc", str(toc), "--path-output", str(made)]
+    done = subprocess.run([*command, "--all", "--quiet"], timeout=HANGS)
+    if done.returncode == 0:
+        print("The page is", made / "_build" / "html" / "chapters" / f"{chapter.stem}.html")
+    return done.returncode
 
 
 def own_ipython() -> Path:
@@ -225,13 +246,21 @@ def last_good() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--builder", default="html", help="html, or linkcheck")
+    parser.add_argument("--chapter", metavar="NN", help="the page of one chapter alone")
     arguments = parser.parse_args()
+    chapter = None
+    if arguments.chapter is not None:
+        found = sorted((ROOT / "chapters").glob(f"{arguments.chapter}_*.ipynb"))
+        if len(found) != 1:
+            known = ", ".join(p.stem[:2] for p in sorted((ROOT / "chapters").glob("*.ipynb")))
+            parser.error(f"chapter is {arguments.chapter!r}; the chapters are {known}")
+        chapter = found[0]
     told = os.environ.get(JOBS_VARIABLE, str(cores()))
     if not told.isdecimal() or int(told) < 1:
         parser.error(f"{JOBS_VARIABLE} is {told!r}; it must be a whole number above 0")
     from_what, stamp = all_it_is_made_from(), FINISHED.with_name(MADE_FROM)
     there = stamp.read_text(encoding="utf-8") if stamp.is_file() and FINISHED.is_dir() else None
-    if arguments.builder == "html" and there == from_what:
+    if arguments.builder == "html" and chapter is None and there == from_what:
         print(f"Nothing has changed since the book in {FINISHED / 'index.html'} was made.")
         return 0
     tools = Path(__file__).parent
@@ -239,15 +268,16 @@ def main() -> int:
         subprocess.run([sys.executable, str(tools / script)], check=True)
     os.environ |= FOR_KERNELS | {"IPYTHONDIR": str(own_ipython())}
     CACHE.mkdir(parents=True, exist_ok=True)
-    executed, failures = execute(int(told))
+    executed, failures = execute(int(told), None if chapter is None else [chapter])
     if failures:
         print(*failures, sep="\n", file=sys.stderr)
         print(f"The build failed; {last_good()}.", file=sys.stderr)
         return 1
+    if chapter is not None:
+        return alone(chapter)
     command = [
-        str(Path(sys.executable).parent / "jupyter-book"), "build", str(ROOT),
-        "--path-output", str(WORK), "--builder", arguments.builder,
-        "-W", "-n", "--keep-going", *(["--all"] if executed else []),
+        JUPYTER_BOOK, "build", str(ROOT), "--path-output", str(WORK), "--builder",
+        arguments.builder, "-W", "-n", "--keep-going", *(["--all"] if executed else []),
     ]  # fmt: skip
     try:
         done = subprocess.run(command, timeout=HANGS)

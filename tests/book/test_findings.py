@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import findings
 import nbformat
@@ -310,3 +311,20 @@ def test_a_build_shows_its_own_claims_whole_or_not_at_all(tmp_path):
         book.build()
     (book.root / "chapters" / "02.ipynb").unlink()
     assert list(book.build()) == ["first", "second", "fourth"]
+
+
+@pytest.mark.parametrize("root, stops", [("index", True), ("chapters/00", False)])
+def test_a_chapter_alone_needs_no_other(tmp_path, root, stops):
+    (tmp_path / "chapters").mkdir()
+    for name in ("00", "01"):
+        (tmp_path / "chapters" / f"{name}.ipynb").touch()
+    record = {"claim": "a", "value": 1.0, "low": None, "high": None, "holds": True}
+    env = SimpleNamespace(
+        srcdir=tmp_path, config=SimpleNamespace(root_doc=root), findings_shown_on=set(),
+        findings={"chapters/00": findings.Page(records=[record], sections=["S"])},
+    )  # fmt: skip
+    if stops:
+        with pytest.raises(findings.FindingsError, match="chapters/01: is not in the book"):
+            findings.check_all(None, env)
+    else:
+        assert findings.check_all(None, env) == []

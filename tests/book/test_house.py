@@ -361,3 +361,14 @@ def test_tests_stand_where_the_modules_do():
         for path in (ROOT / "tests" / tests).glob("test_*.py"):
             module = path.stem.removeprefix("test_")
             assert module in themes or (PACKAGE / modules / f"{module}.py").is_file(), path
+
+
+def test_a_chapter_that_there_is_not_is_told_by_the_ones_there_are(monkeypatch, capsys):
+    import build
+
+    for bad in ("99", "3", "", "*"):
+        monkeypatch.setattr(sys, "argv", ["build.py", "--chapter", bad])
+        with pytest.raises(SystemExit):
+            build.main()
+        told = capsys.readouterr().err
+        assert f"chapter is {bad!r}; the chapters are 00, 01, 02" in told

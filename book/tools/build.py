@@ -33,6 +33,7 @@ from myst_nb.core.read import read_myst_markdown_notebook
 from recsys_book import rooms
 from recsys_book.machine import THREADS_VARIABLE, cores
 from recsys_book.reproduce.closure import closure, records_read
+from recsys_book.reproduce.record import state
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "_build"
@@ -71,24 +72,26 @@ def read(path: Path) -> nbformat.NotebookNode:
 def key(path: Path) -> str:
     """Digest of all that a page's outputs depend on besides its own code.
 
-    That is the modules it imports and what they import, the records it reads, the installed
-    versions, and which data sets are at hand. Prose, other chapters' modules and the checks of the
-    exercises are not among it.
+    That is the modules it imports and what they import, the records it reads and whether their code
+    has changed since, the installed versions, and which data sets are at hand. Prose, other
+    chapters' modules and the checks of the exercises are not among it.
     """
     package = ROOT / "recsys_book"
     code = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
     files = closure(code, package)
     own = [code, *(f.read_text(encoding="utf-8") for f in files if f.suffix == ".py")]
     names = records_read(own)
-    for room in sorted((package / "chapters").glob("*/")):
-        records = sorted((room / "records").glob("*.json"))
-        own_name = lambda file, room=room: f"{rooms.short(room.name)}/{file.stem}"
-        files += [f for f in records if names is None or own_name(f) in names]
+    states = []
+    for file in sorted((package / "chapters").glob("*/records/*.json")):
+        name = f"{rooms.short(file.parents[1].name)}/{file.stem}"
+        if names is None or name in names:
+            files.append(file)
+            states.append(state({"name": name} | json.loads(file.read_text(encoding="utf-8"))))
     files += [ROOT / "constraints.txt", ROOT / "requirements.txt"]
     digest = hashlib.sha256()
     for file in files:
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
-    digest.update("\n".join([*data_at_hand(), sys.version]).encode())
+    digest.update("\n".join([*states, *data_at_hand(), sys.version]).encode())
     return digest.hexdigest()
 
 
@@ -97,10 +100,9 @@ def data_at_hand() -> list[str]:
     from recsys_book.data import DATASETS
     from recsys_book.data.fetch import cache_folder, mirror_folder
 
-    return [
-        f"{name}: {mirror_folder(name) is not None or cache_folder(name).is_dir()}"
-        for name in sorted(DATASETS)
-    ]
+    # A download that failed may leave an empty folder.
+    cached = lambda name: cache_folder(name).is_dir() and any(cache_folder(name).iterdir())
+    return [f"{n}: {mirror_folder(n) is not None or cached(n)}" for n in sorted(DATASETS)]
 
 
 def sources() -> Iterator[Path]:

@@ -1,52 +1,85 @@
 """python -m recsys_book.reproduce ch03/paper"""
 
+from __future__ import annotations
+
 import argparse
-from importlib import import_module
 
-from recsys_book import rooms
-from recsys_book.machine import threads_wanted, use_threads
+from recsys_book.machine import cores, threads_wanted, use_threads
 from recsys_book.reproduce.record import writable_place
-
-
-def runs() -> dict[str, str]:
-    """Run → the module that works it out: for `ch03/paper`, `runs_paper` in the room ch03_neumf."""
-    found = {}
-    for room, folder in rooms.rooms().items():
-        for path in sorted((rooms.chapters() / folder).iterdir(), key=lambda path: path.name):
-            stem, _, kind = path.name.rpartition(".")
-            if kind == "py" and stem.startswith("runs_"):
-                run = f"{room}/{stem.removeprefix('runs_')}"
-                found[run] = f"recsys_book.chapters.{folder}.{stem}"
-    return found
+from recsys_book.reproduce.runs import hours, module_of, remake, runs, stale
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m recsys_book.reproduce",
-        description="Repeat a recorded run of the book.",
+        description="Repeat a recorded run of the book. A run that was stopped goes on.",
         epilog=f"The runs: {', '.join(runs())}",
     )
-    parser.add_argument("name", choices=list(runs()), metavar="RUN", help="such as ch03/paper")
+    parser.add_argument(
+        "name", nargs="?", choices=[*runs(), "all"], metavar="RUN",
+        help="such as ch03/paper; all: every one whose record is not of the code as it is",
+    )  # fmt: skip
+    parser.add_argument("--stale", action="store_true", help="name records of other code, and stop")
     parser.add_argument("--quick", action="store_true", help="a first look, where a run has one")
     parser.add_argument(
         "--policy", metavar="MODULE:FUNCTION", help="an entry of your own, where a run takes one"
     )
     arguments = parser.parse_args()
-    run = import_module(runs()[arguments.name])
+    if arguments.stale:
+        return print_stale()
+    if arguments.name is None:
+        parser.error("which run? One of them, all, or --stale")
     use_threads(threads_wanted())
+    if arguments.name == "all":
+        if arguments.quick or arguments.policy is not None:
+            parser.error("all takes no --quick and no --policy")
+        return remake_all(parser)
+    run = module_of(arguments.name)
     if arguments.policy is not None:
         if not hasattr(run, "enter"):
             parser.error(f"{arguments.name} takes no --policy")
         return run.enter(arguments.policy)
-    if not arguments.quick:
+    if arguments.quick:
+        if not hasattr(run, "quick"):
+            parser.error(f"{arguments.name} has no --quick")
+        return run.quick()
+    try:
+        writable_place(arguments.name)
+    except ValueError as error:
+        parser.error(str(error))
+    print("written to", remake(arguments.name))
+
+
+def print_stale() -> None:
+    """A line for each record that is not of the code as it is."""
+    found = stale()
+    for name, files in found.items():
+        if files is None:
+            print(f"{name}: its code is not known")
+        else:
+            print(f"{name}: changed since: {', '.join(files)}")
+    print(f"{len(runs()) - len(found)} of {len(runs())} records are of the code as it is")
+
+
+def remake_all(parser: argparse.ArgumentParser) -> None:
+    """Every run whose record is not of the code as it is; a run that cannot be made is told."""
+    names = list(stale())
+    took = {name: hours(name) for name in names}
+    for name, core_hours in took.items():
+        print(f"{name}: {'unknown' if core_hours is None else f'{core_hours:.1f}'} core hours")
+    total = sum(core_hours or 0 for core_hours in took.values())
+    print(f"{len(names)} of {len(runs())} runs, {total:.1f} core hours as they were recorded; ")
+    print(f"here are {cores()} cores. What is finished is kept when this is stopped.", flush=True)
+    failed = {}
+    for name in names:
+        print(f"--- {name}", flush=True)
         try:
-            writable_place(arguments.name)
-        except ValueError as error:
-            parser.error(str(error))
-        return run.main()
-    if not hasattr(run, "quick"):
-        parser.error(f"{arguments.name} has no --quick")
-    run.quick()
+            print("written to", remake(name), flush=True)
+        except Exception as error:  # the others can be made all the same
+            failed[name] = error
+            print(f"{name} failed: {error}", flush=True)
+    if failed:
+        parser.exit(1, f"not made: {', '.join(failed)}\n")
 
 
 if __name__ == "__main__":

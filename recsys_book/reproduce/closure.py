@@ -7,11 +7,14 @@ behind it is still the same. An import inside a function counts as well.
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+#: Engine and looks of a run; what it works out stands elsewhere.
+NOT_WHAT = ("reproduce/", "show/", "widgets/", "rooms.py")
 #: Lines that IPython takes and Python does not: %magic and !command.
 _MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 
@@ -47,6 +50,36 @@ def closure(source: str, package: Path = PACKAGE) -> list[Path]:
     return sorted(found)
 
 
+def code_of(module: Path, package: Path = PACKAGE) -> dict[str, str]:
+    """What a module runs: each file of its closure, itself among them → digest of what it does.
+
+    Comments, docstrings and layout do not count: a word mended changes no figure.
+
+    Args:
+        module: its file.
+        package: the folder of the package.
+
+    Returns:
+        path in the package, such as "models/ncf.py" → 12 hexadecimal digits.
+    """
+    files = {module, *closure(module.read_text(encoding="utf-8"), package)}
+    names = {file.relative_to(package).as_posix(): file for file in sorted(files)}
+    # How a run is carried out and shown changes none of its figures.
+    return {name: _digest(f) for name, f in names.items() if not name.startswith(NOT_WHAT)}
+
+
+def _digest(file: Path) -> str:
+    source = file.read_bytes()
+    if file.suffix == ".py":
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            with_doc = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            if isinstance(node, with_doc) and ast.get_docstring(node, clean=False) is not None:
+                node.body[0] = ast.Pass()
+        source = ast.dump(tree).encode()
+    return hashlib.sha256(source).hexdigest()[:12]
+
+
 def records_read(sources: Iterable[str]) -> set[str] | None:
     """Names of the records that calls of `read_record` ask for.
 
@@ -56,15 +89,21 @@ def records_read(sources: Iterable[str]) -> set[str] | None:
     Returns:
         the names; None where a call works its name out, so that any record may be meant.
     """
-    names: set[str] = set()
-    for source in sources:
-        for node in ast.walk(parse(source)):
-            if isinstance(node, ast.Call) and _called(node) == "read_record":
-                name = node.args[0] if node.args else None
-                if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
-                    return None
-                names.add(name.value)
-    return names
+    names = [name for source in sources for name in _records_asked(source)]
+    return None if None in names else {name for name in names if name is not None}
+
+
+def records_named(source: str) -> set[str]:
+    """As `records_read`, of one source, without the calls that work the name out."""
+    return {name for name in _records_asked(source) if name is not None}
+
+
+def _records_asked(source: str) -> Iterator[str | None]:
+    for node in ast.walk(parse(source)):
+        if isinstance(node, ast.Call) and _called(node) == "read_record":
+            name = node.args[0] if node.args else None
+            constant = isinstance(name, ast.Constant) and isinstance(name.value, str)
+            yield name.value if constant else None
 
 
 def _called(call: ast.Call) -> str | None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 
 from recsys_book import rooms
+from recsys_book.reproduce.closure import code_of, records_named
 
 PACKAGE = Path(__file__).parents[1]
 #: Names a folder for records of a reader's own; reading looks there first.
@@ -87,19 +92,21 @@ class Run:
     Args:
         name: of the run and its record, such as "ch03/paper".
         seeds: used.
+        code: file → digest, of `closure.code_of`.
     """
 
-    def __init__(self, name: str, seeds: list[int]) -> None:
-        self.path, self.command, self.seeds = writable_place(name), command(name), seeds
+    def __init__(self, name: str, seeds: Sequence[int], code: Mapping[str, str]) -> None:
+        self.path, self.command = writable_place(name), command(name)
+        self.seeds, self.code = list(seeds), dict(code)
         self.start, self.commit = time.perf_counter(), commit()  # files may change while it runs
 
-    def write(self, figures: dict, pieces: dict | None = None) -> Path:
+    def write(self, figures: Mapping, pieces: Mapping | None = None) -> Path:
         """Write the record, whole or not at all, and return its path.
 
         Args:
-            figures: what was found.
-            pieces: `Cells.sums()` of a run that may have been resumed. Its seconds are then those
-                of all pieces, whichever run made them, and the commits that made them are told.
+            figures: what was found; tables as `table` makes them.
+            pieces: `Store.sums()` of a run that may have been resumed. Its seconds are then those
+                of all pieces, whichever run made them.
         """
         record = {
             "command": self.command,
@@ -108,12 +115,47 @@ class Run:
             "machine": machine(),
             "seconds": round((pieces or {}).get("seconds", time.perf_counter() - self.start), 1),
             "seeds": self.seeds,
+            "code": self.code,
             "figures": figures,
         } | ({"pieces": pieces} if pieces else {})
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(partial, self.path)
         return self.path
+
+
+def table(frame: pd.DataFrame) -> dict:
+    """A table for a record: one row an observation, its index no part of it; `read_table` is the
+    way back.
+
+    Raises:
+        ValueError: a figure is no number that JSON has.
+    """
+    if not np.isfinite(frame.select_dtypes("number").to_numpy(float)).all():
+        raise ValueError("frame has a figure that is not finite")
+    rows = [[_plain(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    return {"columns": list(map(str, frame.columns)), "data": rows}
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def read_table(record: Mapping, name: str) -> pd.DataFrame:
+    """A table of a record.
+
+    Args:
+        record: of `read_record`.
+        name: of the table among its figures.
+
+    Raises:
+        ValueError: no such table.
+    """
+    found = record["figures"].get(name)
+    if not (isinstance(found, dict) and set(found) == {"columns", "data"}):
+        tables = [k for k, v in record["figures"].items() if isinstance(v, dict) and "data" in v]
+        raise ValueError(f"name is {name!r}; the tables of {record['name']} are {tables}")
+    return pd.DataFrame(**found)
 
 
 def command(name: str) -> str:
@@ -170,17 +212,58 @@ def _is_record(file: str) -> bool:
 
 
 def provenance(record: dict) -> str:
-    """Three short lines on where a record comes from, for the notebook to print."""
-    commits, took = record["commit"], f"in {record['seconds']:.0f} s"
+    """Short lines on where a record comes from, for the notebook to print."""
+    commits, took = [record["commit"]], f"in {record['seconds']:.0f} s"
     if "pieces" in record:
         pieces = record["pieces"]
-        commits = ", ".join(sorted({*pieces["commits"], commits}))
+        commits = sorted({*pieces["commits"], *commits})
         took = f"{pieces['n']} pieces that took {pieces['processor_seconds'] / 3600:.1f} core hours"
     return (
-        f"recorded {record['date']} at commit {commits}, {took}\n"
-        f"on {record['machine']}\n"
+        f"recorded {record['date']} at commit {', '.join(commits)}, {took}\n"
+        f"on {record['machine']}, {state(record)}\n"
         f"repeat with: {command(record['name'])}"
     )
+
+
+def changed(record: Mapping) -> list[str] | None:
+    """Files whose code is not what the record was made with; None where it does not tell.
+
+    What the run imports by now and did not then is among them, and what it imported and is gone.
+    """
+    if "code" not in record:
+        return None
+    now, then = code_of_run(record["name"]), record["code"]
+    return sorted(file for file in {*now, *then} if now.get(file) != then.get(file))
+
+
+def code_of_run(name: str) -> dict[str, str]:
+    """What a run depends on: files of the package, and other records that it reads, → digest.
+
+    Raises:
+        ValueError: the name is no room and run.
+    """
+    room, run = rooms.split(name)
+    module = PACKAGE / "chapters" / room / f"runs_{run}.py"
+    if not module.is_file():
+        return {}
+    found = code_of(module)
+    for other in sorted(records_named(module.read_text(encoding="utf-8"))):
+        figures = json.dumps(read_record(other)["figures"], sort_keys=True)
+        found[f"record {other}"] = hashlib.sha256(figures.encode()).hexdigest()[:12]
+    return found
+
+
+def state(record: Mapping) -> str:
+    """Whether the code is still what the record was made with, in words."""
+    files = changed(record)
+    if files is None:
+        mixed = len(record.get("pieces", {}).get("commits", ())) > 1
+        joined = "put together from pieces of several commits, " if mixed else ""
+        return f"{joined}before records kept a digest of their code"
+    if not files:
+        return "with the code as it is"
+    names = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    return f"the code has changed since: {names}"
 
 
 def machine() -> str:

@@ -155,7 +155,7 @@ def test_a_pages_key_follows_what_it_imports_and_no_prose(small_house, monkeypat
         "constraints.txt": (True, True),
     }.items():
         path = small_house / name
-        path.write_text(path.read_text() + "\n# edited")
+        path.write_text(path.read_text() + ("\n" if name.endswith(".json") else "\n# edited"))
         now = keys()
         assert tuple(a != b for a, b in zip(before, now, strict=True)) == changes, name
         before = now
@@ -195,7 +195,7 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(build, "BUILD", tmp_path)
     monkeypatch.setattr(build, "FINISHED", finished)
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(build, "execute", lambda jobs: (False, []))
+    monkeypatch.setattr(build, "execute", lambda jobs, pages: (False, []))
 
     class Failed:
         returncode = 1
@@ -207,7 +207,7 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
     assert build.main() == 1
     assert (finished / "index.html").read_text() == "good"
     assert "the last good book stays" in capfd.readouterr().err
-    monkeypatch.setattr(build, "execute", lambda jobs: (True, ["00_first.ipynb:\nZeroDivision"]))
+    monkeypatch.setattr(build, "execute", lambda jobs, pages: (True, ["00_first.ipynb:\nZeroDivision"]))
     assert build.main() == 1
     told = capfd.readouterr().err
     assert "00_first.ipynb:\nZeroDivision" in told and "the last good book stays" in told
@@ -222,7 +222,7 @@ def test_where_nothing_has_changed_nothing_is_done(small_house, monkeypatch, cap
     monkeypatch.setattr(build, "BUILD", small_house / "_build")
     monkeypatch.setattr(build, "WORK", small_house / "_build/work")
     monkeypatch.setattr(build, "FINISHED", small_house / "_build/html")
-    monkeypatch.setattr(build, "execute", lambda jobs: (False, []))
+    monkeypatch.setattr(build, "execute", lambda jobs, pages: (False, []))
     monkeypatch.setattr(build, "hand_out", lambda made: None)
     monkeypatch.setattr(build.slides, "make_all", lambda made, cache: None)
     monkeypatch.setattr(sys, "argv", ["build.py"])

@@ -7,9 +7,10 @@ from importlib.metadata import version
 import pytest
 
 from recsys_book import rooms
-from recsys_book.reproduce import Run, read_record
+from recsys_book.reproduce import read_record
 from recsys_book.reproduce import record as module
-from recsys_book.reproduce.cells import Cells
+from recsys_book.reproduce.pieces import Store
+from recsys_book.reproduce.record import Run
 
 PARTS = {part: 0 for part in module.PROVENANCE}
 
@@ -26,7 +27,7 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_every_run_has_a_record_in_the_package():
-    from recsys_book.reproduce.__main__ import runs
+    from recsys_book.reproduce.runs import runs
 
     assert set(module.recorded()) == set(runs())
     for name, where in runs().items():
@@ -68,12 +69,12 @@ def test_a_wheel_without_its_records_names_itself_and_its_version(installed, fol
 
 
 def test_from_a_wheel_nothing_is_written_beside_the_package(installed, tmp_path, monkeypatch):
-    for start in (lambda: Run("ch01/x", [0]), lambda: Cells("ch01/x", 0)):
+    for start in (lambda: Run("ch01/x", [0], {}), lambda: Store("ch01/x", "a")):
         with pytest.raises(ValueError, match="set RECSYS_BOOK_RESULTS to the folder"):
             start()
     assert not list((installed / "chapters" / "ch01_xor").iterdir())
     monkeypatch.setenv(module.RESULTS_VARIABLE, str(tmp_path / "mine" / "new"))
-    Run("ch01/x", [0]).write({"a": 1})
+    Run("ch01/x", [0], {}).write({"a": 1})
     assert read_record("ch01/x")["figures"] == {"a": 1}
     assert [p.name for p in (tmp_path / "mine" / "new" / "ch01").iterdir()] == ["x.json"]
 
@@ -87,9 +88,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, monke
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(module.RESULTS_VARIABLE, str(tmp_path / "file"))
     with pytest.raises(ValueError, match="must name a folder"):
-        Run("ch01/x", [0])
+        Run("ch01/x", [0], {})
     monkeypatch.setenv(module.RESULTS_VARIABLE, str(tmp_path / "file" / "below"))
-    for start in (lambda: Run("ch01/x", [0]), lambda: Cells("ch01/x", 0)):
+    for start in (lambda: Run("ch01/x", [0], {}), lambda: Store("ch01/x", "a")):
         with pytest.raises(ValueError, match=r"cannot be written \(Not a directory\); set RECSYS"):
             start()
 
@@ -99,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, monke
     monkeypatch.setenv(module.RESULTS_VARIABLE, str(tmp_path))
     monkeypatch.setattr(module.tempfile, "TemporaryFile", read_only)
     with pytest.raises(ValueError, match="Read-only file system"):
-        Run("ch01/x", [0])
+        Run("ch01/x", [0], {})
 
 
 def test_a_record_that_lacks_its_provenance_is_told(tmp_path, monkeypatch):
@@ -112,7 +113,7 @@ def test_a_record_that_lacks_its_provenance_is_told(tmp_path, monkeypatch):
 
 def test_records_are_whole_and_name_where_they_come_from(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_BOOK_RESULTS", str(tmp_path))
-    Run("ch01/r", [0, 1]).write({"x": 1.5})
+    Run("ch01/r", [0, 1], {}).write({"x": 1.5})
     assert read_record("ch01/r")["figures"] == {"x": 1.5}
     with pytest.raises(ValueError, match="name is 'ch01/q'; the records are"):
         read_record("ch01/q")
@@ -120,4 +121,4 @@ def test_records_are_whole_and_name_where_they_come_from(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="lacks command"):
         read_record("ch01/r")
     with pytest.raises(ValueError):
-        Run("ch01/r", [0]).write({"x": float("nan")})
+        Run("ch01/r", [0], {}).write({"x": float("nan")})

@@ -13,7 +13,6 @@ from recsys_book.chapters.ch00_why_deep_learning.films import grid
 from recsys_book.chapters.ch00_why_deep_learning.lab import CLOSED, LEARNED, RUNGS, climb, shares
 from recsys_book.evaluate import full_catalogue
 from recsys_book.metrics import log_loss
-from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Settings, Task, logits, make_task, train_click_model
 from recsys_book.service.world import EFFECTS, SIZES
@@ -70,14 +69,13 @@ def choose_settings(task: Task, every: int = 1) -> dict[str, dict]:
     return chosen
 
 
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
+def figures() -> dict:
+    """What the record holds; printed as it is found."""
     tuning = make_task(simulate(seed=TUNING_WORLD))
     settings, quarter = choose_settings(tuning), choose_settings(tuning, every=4)
-    figures = {"sizes": SIZES, "settings": settings, "settings_quarter": quarter}
-    figures |= {"full": [], "small": [], "quarter": [], "without": {}}
-    for size, kept in (({}, figures["full"]), (SMALL, figures["small"])):
+    found = {"sizes": SIZES, "settings": settings, "settings_quarter": quarter}
+    found |= {"full": [], "small": [], "quarter": [], "without": {}}
+    for size, kept in (({}, found["full"]), (SMALL, found["small"])):
         for seed in SEEDS:
             kept.append(climb(make_task(simulate(**size, seed=seed)), settings, seed=seed))
             print(size, seed, shares(kept[-1], "log_loss"), shares(kept[-1], "ndcg"), flush=True)
@@ -85,13 +83,13 @@ def main() -> None:
         task = make_task(simulate(**SMALL, seed=seed))
         some = task.before(task.test_from)[::4]
         kept = climb(task, quarter, seed=seed, rungs=LEARNED, rows=some)
-        figures["quarter"].append(kept)
+        found["quarter"].append(kept)
         print("a quarter", seed, shares(kept, "log_loss"), flush=True)
     for effect in EFFECTS:
         rows = []
         for seed in SEEDS:
             world = simulate(**SMALL, seed=seed, without=[effect])
             rows.append(climb(make_task(world), settings, seed=seed, rungs=RUNGS))
-        figures["without"][effect] = rows
+        found["without"][effect] = rows
         print("without", effect, [shares(row, "log_loss") for row in rows], flush=True)
-    print("written to", run.write(figures))
+    return found

@@ -20,7 +20,6 @@ from recsys_book.evaluate import RankingReport, leave_one_out, sampled_candidate
 from recsys_book.implicit import train_implicit
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.reproduce.record import Run
 from recsys_book.train import History
 
 NAME = "ch01/additive"
@@ -82,15 +81,14 @@ def choose_rate(split: NCFSplit, dim: int) -> float:
     return max(best, key=best.get)
 
 
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
+def figures() -> dict:
+    """What the record holds; printed as it is found."""
     split = load("ncf-ml-1m")
     print(split)
     popularity = Popularity(split.train_and_validation)
     report = leave_one_out(popularity, split.users, split.test_candidates)
     print("popularity   ", report)
-    figures = {
+    found = {
         "n_repeated_positives": split.n_repeated_positives,
         "popularity": {
             "hit_rate": float(report.hit_rate.mean()),
@@ -111,5 +109,5 @@ def main() -> None:
                 }
             )
             print(f"dim {dim}, seed {seed}", report, chosen)
-        figures[f"mf_{dim}"] = {"lr": lr, "runs": rows}
-    print("written to", run.write(figures))
+        found[f"mf_{dim}"] = {"lr": lr, "runs": rows}
+    return found

@@ -14,7 +14,6 @@ from recsys_book.layers import MLP
 from recsys_book.losses import bce
 from recsys_book.metrics import log_loss
 from recsys_book.models.factorization_machine import FactorizationMachine
-from recsys_book.reproduce.record import Run
 
 NAME = "ch01/xor"
 PARITY_DIMS, PARITY_SEEDS = (2, 4, 8, 16, 32, 64), (0, 1, 2, 3, 4)
@@ -49,14 +48,13 @@ def parity_by_dim(dims=PARITY_DIMS, seeds=PARITY_SEEDS, steps: int = 1_000) -> d
     return {"fm": lowest, "mlp": final}
 
 
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    figures = {"parity": parity_by_dim(), "dot_product": []}
-    print("parity:", figures["parity"])
+def figures() -> dict:
+    """What the record holds; printed as it is found."""
+    found = {"parity": parity_by_dim(), "dot_product": []}
+    print("parity:", found["parity"])
     for width in WIDTHS:
         for n in SIZES:
             errors = learn_dot_product(width, n, seeds=SEEDS, steps=STEPS)
-            figures["dot_product"].append({"width": width, "n_examples": n, "rmse": errors})
+            found["dot_product"].append({"width": width, "n_examples": n, "rmse": errors})
             print(f"dot product, width {width}, {n:,} examples: RMSE {errors}")
-    print("written to", run.write(figures))
+    return found

@@ -14,7 +14,6 @@ import torch
 from recsys_book import maps
 from recsys_book.chapters.ch02_embeddings import lab
 from recsys_book.data import load
-from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Cut
 from recsys_book.service.judge import Judge, judge_world
@@ -107,9 +106,8 @@ def on_films(setting: dict) -> dict:
     return result
 
 
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
+def figures() -> dict:
+    """What the record holds; printed as it is found."""
     tuning = judge_world(simulate(seed=TUNING_WORLD))
     worlds = [judge_world(simulate(seed=seed)) for seed in SEEDS]
     films = lab.judge_films(load("ml-latest-small"))
@@ -119,7 +117,7 @@ def main() -> None:
         "films": lab.choose(films, lab.FILM_DIM, epochs=CHAPTER_EPOCHS)[best],
     }
     print(settings, flush=True)
-    figures = {
+    return {
         "settings": settings,
         "simulated": on_worlds(settings["simulated"]),
         "films": on_films(settings["films"]),
@@ -129,4 +127,3 @@ def main() -> None:
             "films": sweep(films, [films] * len(SEEDS)),
         },
     }
-    print("written to", run.write(figures))

@@ -15,6 +15,7 @@ Sizes 8 and 32 have three seeds, 16 and 64 one. A run that was killed goes on wh
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import cached_property
 
 import torch
 
@@ -23,12 +24,11 @@ from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.machine import has_bfloat16, keep_freed_memory
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 
 NAME = "ch03/paper"
 SEEDS = {8: (0, 1, 2), 16: (0,), 32: (0, 1, 2), 64: (0,)}
-MODELS = ("GMF", "MLP", "NeuMF")
+MODELS, PARTS = ("GMF", "MLP", "NeuMF"), ("GMF", "MLP")
 TUNED_AT = {8: 8, 16: 8, 32: 32, 64: 32}  # whose learning rate a size takes
 # Small vectors learn on for long: a rate that falls more slowly, and more epochs to fall in.
 SMALL = {"batch_size": 1_024, "decay": 0.92, "epochs": 24}
@@ -67,132 +67,147 @@ def double_factors(s: lab.Setting) -> lab.Setting:
     return replace(s, factors=s.factors * 2)
 
 
-class PaperTable:
-    """The run: each public method is one kind of piece, and finds what it needs among the pieces.
+class Work(Pieces):
+    """The run: settings are searched for, cells of the table trained, and some fused."""
 
-    Args:
-        split: the paper's.
-        cells: where finished pieces are.
-    """
+    @cached_property
+    def split(self) -> NCFSplit:
+        """The paper's."""
+        return prepare()
 
-    def __init__(self, split: NCFSplit, cells: Cells) -> None:
-        self.split, self.cells, self.judge = split, cells, lab.make_judge(split)
+    @cached_property
+    def judge(self) -> lab.PaperJudge:
+        """Of the split."""
+        return lab.make_judge(self.split)
 
     def _search(
-        self, key: str, name: str, start: lab.Setting, moves: list, budget: int = BUDGET
+        self, name: str, start: lab.Setting, moves: list, budget: int = BUDGET
     ) -> lab.Setting:
         """The best of so many settings, by NDCG@10 on the validation item."""
+        score = lambda setting: lab.try_setting(self.judge, name, setting)[0]
+        return lab.hill_climb(score, start, moves, budget)[0]
 
-        def make() -> dict:
-            score = lambda setting: lab.try_setting(self.judge, name, setting)[0]
-            best, tried = lab.hill_climb(score, start, moves, budget)
-            return {"best": asdict(best), "tried": [[asdict(s), v] for s, v in tried]}
-
-        return lab.Setting(**self.cells.get(f"search/{key}", make)["best"])
-
+    @piece
     def rate(self, name: str, size: int) -> lab.Setting:
         """Learning rate and L2 of GMF, MLP or NeuMF."""
         moves = [*lr_moves(), *penalty_moves(1e-7)]
-        return self._search(f"{name}/{size}", name, FIRST[name, size], moves, PAPER_BUDGET)
+        return self._search(name, FIRST[name, size], moves, PAPER_BUDGET)
 
+    @piece
     def cell(self, name: str, factors: int, seed: int) -> dict:
         """GMF, MLP or NeuMF as in the paper, from scratch."""
         setting = replace(self.rate(name, TUNED_AT[factors]), factors=factors)
-        return self._run(name, name, setting, seed)
+        return self._run(name, setting, seed, keep=True)
 
+    @piece
     def script(self, seed: int) -> dict:
         """NeuMF with 8 factors and the vectors of the official script, twice as long."""
-        return self._run("NeuMF script", "NeuMF, script", self.rate("NeuMF", 8), seed)
+        return self._run("NeuMF, script", self.rate("NeuMF", 8), seed)
 
+    @piece
     def tuned_setting(self, name: str) -> lab.Setting:
         """MF or NeuMF with more knobs to turn than the learning rate."""
         if name == "MF":
             moves = [*penalty_moves(1e-6), *lr_moves(), double_negatives, double_factors]
-            return self._search("MF tuned", "MF", lab.Setting(0.016, 64), moves)
+            return self._search("MF", lab.Setting(0.016, 64), moves)
         moves = [*penalty_moves(1e-7), double_negatives, *lr_moves()]
-        return self._search("NeuMF tuned", "NeuMF", FIRST["NeuMF", 32], moves)
+        return self._search("NeuMF", FIRST["NeuMF", 32], moves)
 
+    @piece
     def tuned(self, name: str, seed: int) -> dict:
         """MF or NeuMF under the setting found."""
-        return self._run(f"{name} tuned", name, self.tuned_setting(name), seed)
+        return self._run(name, self.tuned_setting(name), seed)
 
+    @piece
     def untuned(self, seed: int) -> dict:
         """What is often called MF in a comparison: as many factors as NeuMF, Adam as it comes."""
-        return self._run("MF untuned", "MF", UNTUNED, seed)
+        return self._run("MF", UNTUNED, seed)
 
-    def _run(self, label: str, name: str, setting: lab.Setting, seed: int) -> dict:
-        """One cell trained from scratch; its weights are kept for pre-training."""
-        key = f"{label}/{setting.factors}/{seed}"
-
-        def make() -> dict:
-            cell = lab.run_cell(self.judge, name, setting, seed)
-            if name in ("GMF", "MLP"):
-                at = cell.epochs - 1
-                parts = {"chosen": cell.chosen.weights[at], "refit": cell.refit.weights[at]}
-                self.cells.keep(key, parts)
-            what_ifs = setting.factors == 32 or name == "MF"
-            rules = lab.protocols(self.judge, name, setting.factors, cell, what_ifs=what_ifs)
-            return cell.figures() | {"protocols": rules}
-
-        return self.cells.get(key, make)
+    def _run(self, name: str, setting: lab.Setting, seed: int, keep: bool = False) -> dict:
+        """One cell trained from scratch; a part's weights are kept for pre-training."""
+        cell = lab.run_cell(self.judge, name, setting, seed)
+        if keep and name in PARTS:
+            at = cell.epochs - 1
+            parts = {"chosen": cell.chosen.weights[at], "refit": cell.refit.weights[at]}
+            self.store.keep(("weights", name, setting.factors, seed), lambda: parts)
+        what_ifs = setting.factors == 32 or name == "MF"
+        rules = lab.protocols(self.judge, name, setting.factors, cell, what_ifs=what_ifs)
+        return cell.figures() | {"protocols": rules}
 
     def _parts(self, factors: int, seed: int) -> list[dict]:
         """Kept weights of GMF and MLP: {"chosen", "refit"} each."""
-        return [self.cells.kept(f"{name}/{factors}/{seed}") for name in ("GMF", "MLP")]
+        cells = [self.cell(name, factors, seed) for name in PARTS]
+        assert all(cell["epochs"] for cell in cells)  # trained by now
+        return [self.store["weights", name, factors, seed] for name in PARTS]
 
+    @piece
     def sgd(self, factors: int) -> float:
         """The learning rate of plain SGD after pre-training."""
+        parts = [part["chosen"] for part in self._parts(factors, 0)]
 
-        def make() -> dict:
-            parts = [part["chosen"] for part in self._parts(factors, 0)]
+        def score(lr: float) -> float:
+            model = lab.pretrained(*parts, self.split.train, factors, 0.5)
+            more = {"epochs": lab.SGD_EPOCHS, "seed": 0, "validate": self.judge.validation}
+            return lab.score_of(lambda: lab.fine_tune(model, self.split.train, lr=lr, **more))
 
-            def score(lr: float) -> float:
-                model = lab.pretrained(*parts, self.split.train, factors, 0.5)
-                more = {"epochs": lab.SGD_EPOCHS, "seed": 0, "validate": self.judge.validation}
-                return lab.score_of(lambda: lab.fine_tune(model, self.split.train, lr=lr, **more))
+        moves = [lambda lr: lr / 4, lambda lr: lr * 4]
+        return lab.hill_climb(score, SGD_START, moves, BUDGET)[0]
 
-            moves = [lambda lr: lr / 4, lambda lr: lr * 4]
-            best, tried = lab.hill_climb(score, SGD_START, moves, BUDGET)
-            return {"best": best, "tried": [list(pair) for pair in tried]}
-
-        return self.cells.get(f"search/SGD/{factors}", make)["best"]
-
+    @piece
     def pretrained(self, factors: int, seed: int) -> dict:
         """NeuMF from a trained GMF and a trained MLP."""
+        parts, lr = self._parts(factors, seed), self.sgd(factors)
+        cell, start = lab.run_pretrained(self.judge, parts, factors, lr, seed)
+        rules = lab.protocols(self.judge, "NeuMF", factors, cell, what_ifs=factors == 32)
+        sgd_epochs = cell.epochs - 1  # the start is the first of what could be chosen
+        return cell.figures() | {"protocols": rules, "alpha": start, "sgd_epochs": sgd_epochs}
 
-        def make() -> dict:
-            lr = self.sgd(factors)
-            cell, start = lab.run_pretrained(
-                self.judge, self._parts(factors, seed), factors, lr, seed
-            )
-            rules = lab.protocols(self.judge, "NeuMF", factors, cell, what_ifs=factors == 32)
-            sgd_epochs = cell.epochs - 1  # the start is the first of what could be chosen
-            return cell.figures() | {"protocols": rules, "alpha": start, "sgd_epochs": sgd_epochs}
-
-        return self.cells.get(f"NeuMF-pre/{factors}/{seed}", make)
-
+    @piece
     def closed(self, name: str) -> dict:
         """A closed form or count: settings on validation, refit, test."""
         judge, split = self.judge, self.split
         build, start, moves, seeds = CLOSED[name]
 
-        def make() -> dict:
-            score = lambda knobs: judge.validation(build(split.train, 0, **dict(knobs)))
-            first = tuple(start.items())
-            best, tried = lab.hill_climb(score, first, moves, BUDGET if moves else 1)
-            runs = []
-            for seed in seeds:
-                model = build(split.train_and_validation, seed, **dict(best))
-                alone = build(split.train, seed, **dict(best))
-                rules = {
-                    "refit/validation": lab.both_ways(judge, model),
-                    "no refit/validation": lab.both_ways(judge, alone),
-                }
-                runs.append({"test": judge.test(model), "protocols": rules})
-            tried = [[dict(knobs), value] for knobs, value in tried]
-            return {"best": dict(best), "tried": tried, "runs": runs}
+        score = lambda knobs: judge.validation(build(split.train, 0, **dict(knobs)))
+        first = tuple(start.items())
+        best, tried = lab.hill_climb(score, first, moves, BUDGET if moves else 1)
+        runs = []
+        for seed in seeds:
+            model = build(split.train_and_validation, seed, **dict(best))
+            alone = build(split.train, seed, **dict(best))
+            rules = {
+                "refit/validation": lab.both_ways(judge, model),
+                "no refit/validation": lab.both_ways(judge, alone),
+            }
+            runs.append({"test": judge.test(model), "protocols": rules})
+        tried = [[dict(knobs), value] for knobs, value in tried]
+        return {"best": dict(best), "tried": tried, "runs": runs}
 
-        return self.cells.get(name, make)
+    # ------------------------------------------------------------ the record
+
+    def figures(self) -> dict:
+        """What the record holds."""
+        rows = {"MF untuned/32": [self.untuned(seed) for seed in (0, 1, 2)]}
+        for factors, seeds in SEEDS.items():
+            for name in MODELS:
+                rows[f"{name}/{factors}"] = [self.cell(name, factors, seed) for seed in seeds]
+            rows[f"NeuMF-pre/{factors}"] = [self.pretrained(factors, seed) for seed in seeds]
+        rows["NeuMF, script/8"] = [self.script(seed) for seed in (0, 1, 2)]
+        baselines = {name: self.closed(name) for name in CLOSED}
+        tuned = {name: self.tuned_setting(name) for name in ("MF", "NeuMF")}
+        for name, setting in tuned.items():
+            found = [self.tuned(name, seed) for seed in (0, 1, 2)]
+            rows[f"{name} tuned/{setting.factors}"] = found
+        return {
+            "baselines": baselines,
+            "rates": {n: {str(s): asdict(self.rate(n, s)) for s in SIZES} for n in MODELS}
+            | {"SGD": {str(factors): self.sgd(factors) for factors in SEEDS}},
+            "tuned": {name: asdict(setting) for name, setting in tuned.items()},
+            "untuned": asdict(UNTUNED),
+            "cells": rows,
+            "seeds_by_factors": {str(k): list(v) for k, v in SEEDS.items()},
+            "bfloat16": has_bfloat16(),
+        }
 
 
 def times(knob: str, factor: float):
@@ -227,32 +242,6 @@ CLOSED = {
 }  # fmt: skip
 
 
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece as (method, *arguments) → the pieces that it needs, long ones early."""
-    pieces: dict[tuple, list[tuple]] = {}
-    for name in ("NeuMF", "MLP", "GMF"):
-        for size in SIZES:
-            pieces["rate", name, size] = []
-    pieces["tuned_setting", "NeuMF"] = []
-    pieces["tuned_setting", "MF"] = []
-    for name in ("MLP", "GMF", "NeuMF"):
-        for factors in sorted(SEEDS, reverse=True):
-            for seed in SEEDS[factors]:
-                pieces["cell", name, factors, seed] = [("rate", name, TUNED_AT[factors])]
-    for factors in SEEDS:
-        pieces["sgd", factors] = [("cell", "GMF", factors, 0), ("cell", "MLP", factors, 0)]
-    for factors in sorted(SEEDS, reverse=True):
-        for seed in SEEDS[factors]:
-            parts = [("cell", name, factors, seed) for name in ("GMF", "MLP")]
-            pieces["pretrained", factors, seed] = [*parts, ("sgd", factors)]
-    for seed in (0, 1, 2):
-        for name in ("NeuMF", "MF"):
-            pieces["tuned", name, seed] = [("tuned_setting", name)]
-        pieces["script", seed] = [("rate", "NeuMF", 8)]
-        pieces["untuned", seed] = []
-    return pieces | {("closed", name): [] for name in CLOSED}
-
-
 def prepare() -> NCFSplit:
     """The split, and the process set for speed."""
     torch.set_flush_denormal(True)  # weights that a penalty drove to nothing slow everything down
@@ -260,48 +249,16 @@ def prepare() -> NCFSplit:
     return load("ncf-ml-1m")
 
 
-def make_worker() -> PaperTable:
-    """In each process."""
-    return PaperTable(prepare(), open_cells())
+def ready() -> None:
+    """What is missing is told before processes start."""
+    print(prepare())
 
 
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, TUNED_AT, FIRST, PAPER_BUDGET, BUDGET])
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, [0, 1, 2])
-    split, cells = prepare(), open_cells()
-    print(split)
-    in_processes(plan(), make_worker)
-    table = PaperTable(split, cells)
-    rows = {("MF untuned", 32): [table.untuned(seed) for seed in (0, 1, 2)]}
-    for factors, seeds in SEEDS.items():
-        for name in MODELS:
-            rows[name, factors] = [table.cell(name, factors, seed) for seed in seeds]
-        rows["NeuMF-pre", factors] = [table.pretrained(factors, seed) for seed in seeds]
-    rows["NeuMF, script", 8] = [table.script(seed) for seed in (0, 1, 2)]
-    tuned = {name: table.tuned_setting(name) for name in ("MF", "NeuMF")}
-    for name, setting in tuned.items():
-        rows[f"{name} tuned", setting.factors] = [table.tuned(name, seed) for seed in (0, 1, 2)]
-    for (name, factors), found in rows.items():
+def report(figures: dict) -> None:
+    """Print what was found."""
+    for name, found in figures["cells"].items():
         pairs = ", ".join(f"{row['test'][0]:.4f}/{row['test'][1]:.4f}" for row in found)
-        print(f"{name} {factors}: {pairs}  epochs {[row['epochs'] for row in found]}")
-    figures = {
-        "baselines": {name: table.closed(name) for name in CLOSED},
-        "rates": {n: {str(s): asdict(table.rate(n, s)) for s in SIZES} for n in MODELS}
-        | {"SGD": {str(factors): table.sgd(factors) for factors in SEEDS}},
-        "tuned": {name: asdict(setting) for name, setting in tuned.items()},
-        "untuned": asdict(UNTUNED),
-        "cells": {f"{name}/{factors}": found for (name, factors), found in rows.items()},
-        "seeds_by_factors": {str(k): list(v) for k, v in SEEDS.items()},
-        "bfloat16": has_bfloat16(),
-    }
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)
+        print(f"{name}: {pairs}  epochs {[row['epochs'] for row in found]}")
 
 
 def quick() -> None:

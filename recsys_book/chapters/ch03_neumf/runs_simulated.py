@@ -18,8 +18,7 @@ from recsys_book.chapters.ch03_neumf import simulated as lab
 from recsys_book.chapters.ch03_neumf.lab import ALPHAS, Setting, hill_climb, score_of
 from recsys_book.chapters.ch03_neumf.runs_paper import times
 from recsys_book.models.baselines import EASE, IALS, ItemKNN
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 from recsys_book.service import simulate
 from recsys_book.service.judge import Judge, judge_world
 
@@ -167,118 +166,77 @@ def amount(name: str, share: float) -> dict:
     return found
 
 
-class Work:
+class Work(Pieces):
     """The run: each public method is one kind of piece."""
 
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-
+    @piece
     def tried(self, name: str) -> list[float]:
         """Every drawn setting of a learned model, in the first of the worlds kept for that."""
         judge = lambda: judge_world(simulate(seed=TUNING_WORLDS[0]))
-        make = lambda: {"tried": try_draws(judge(), name, DRAWS)}
-        return self.cells.get(f"tried {name}", make)["tried"]
+        return try_draws(judge(), name, DRAWS)
 
+    @piece
     def choose(self, name: str) -> dict:
         """A model's setting."""
-
-        def make() -> dict:
-            first, *others = (judge_world(simulate(seed=seed)) for seed in TUNING_WORLDS)
-            if name in CLOSED:
-                return {"best": choose_closed(first, name)}
-            return choose_of_finalists(others, name, self.tried(name))
-
-        return self.cells.get(f"choose {name}", make)["best"]
+        first, *others = (judge_world(simulate(seed=seed)) for seed in TUNING_WORLDS)
+        if name in CLOSED:
+            return choose_closed(first, name)
+        return choose_of_finalists(others, name, self.tried(name))
 
     def settings(self) -> dict[str, dict]:
         """Of every model."""
         return {name: self.choose(name) for name in (*LEARNED, *CLOSED)}
 
+    @piece
     def sgd(self) -> float:
         """SGD's learning rate after pre-training."""
         judge = lambda: judge_world(simulate(seed=TUNING_WORLDS[0]))
-        return self.cells.get("sgd", lambda: {"lr": choose_sgd(judge(), self.settings())})["lr"]
+        return choose_sgd(judge(), self.settings())
 
+    @piece
     def world(self, seed: int) -> dict:
         """Every model in one world."""
+        return compare(judge_world(simulate(seed=seed)), self.settings(), self.sgd(), seed)
 
-        def make() -> dict:
-            return compare(judge_world(simulate(seed=seed)), self.settings(), self.sgd(), seed)
-
-        return self.cells.get(f"world {seed}", make)
-
+    @piece
     def by_depth(self) -> dict[str, dict]:
         """A setting for each depth of the tower."""
+        self.choose("MLP")
+        finals = self.cells.get("choose MLP", dict)["finals"]
+        judge = judge_world(simulate(seed=TUNING_WORLDS[0]))
+        return choose_by_depth(judge, [int(place) for place in finals])
 
-        def make() -> dict:
-            self.choose("MLP")
-            finals = self.cells.get("choose MLP", dict)["finals"]
-            judge = judge_world(simulate(seed=TUNING_WORLDS[0]))
-            return {"best": choose_by_depth(judge, [int(place) for place in finals])}
-
-        return self.cells.get("by depth", make)["best"]
-
+    @piece
     def more(self, seed: int) -> dict:
         """Depth and negatives in one world."""
+        judge = judge_world(simulate(seed=seed))
+        return depth_and_negatives(judge, self.by_depth(), self.settings(), seed)
 
-        def make() -> dict:
-            judge = judge_world(simulate(seed=seed))
-            return depth_and_negatives(judge, self.by_depth(), self.settings(), seed)
-
-        return self.cells.get(f"more {seed}", make)
-
+    @piece
     def amount(self, name: str, share: float) -> dict:
         """See `amount`."""
-        return self.cells.get(f"amount {name} {share:.4f}", lambda: amount(name, share))
+        return amount(name, share)
+
+    # ------------------------------------------------------------ the record
+
+    def figures(self) -> dict:
+        """What the record holds."""
+        return {
+            "settings": self.settings(),
+            "sgd": self.sgd(),
+            "worlds": [self.world(seed) for seed in SEEDS],
+            "by_depth": self.by_depth(),
+            "more": [self.more(seed) for seed in MORE_SEEDS],
+            "amounts": {
+                name: {f"{share:.4f}": self.amount(name, share) for share in SHARES}
+                for name in AMOUNT_MODELS
+            },
+        }
 
 
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece with those it needs."""
-    choices = [("choose", name) for name in (*LEARNED, *CLOSED)]
-    longest = ("amount", "NeuMF", max(SHARES))  # so that no core waits for it in the end
-    pieces: dict[tuple, list[tuple]] = {longest: []} | {("tried", name): [] for name in LEARNED}
-    pieces |= {piece: [("tried", piece[1])] * (piece[1] in LEARNED) for piece in choices}
-    pieces |= {("sgd",): choices}
-    pieces |= {("world", seed): [*choices, ("sgd",)] for seed in SEEDS}
-    pieces |= {("by_depth",): [("choose", "MLP")]}
-    pieces |= {("more", seed): [*choices, ("by_depth",)] for seed in MORE_SEEDS}
-    for share in sorted(SHARES, reverse=True):
-        for name in AMOUNT_MODELS:
-            pieces.setdefault(("amount", name, share), [])
-    return pieces
-
-
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, DRAWS, FINALISTS, BUDGET, SHARES, DAYS, AMOUNT_DRAWS])
-
-
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    figures = {
-        "settings": work.settings(),
-        "sgd": work.sgd(),
-        "worlds": [work.world(seed) for seed in SEEDS],
-        "by_depth": work.by_depth(),
-        "more": [work.more(seed) for seed in MORE_SEEDS],
-        "amounts": {
-            name: {f"{share:.4f}": work.amount(name, share) for share in SHARES}
-            for name in AMOUNT_MODELS
-        },
-    }
+def report(figures: dict) -> None:
+    """Print what was found."""
     for row in figures["worlds"]:
         print(row["share"])
     for name, rows in figures["amounts"].items():
         print(name, {share: row["share"] for share, row in rows.items()})
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)

@@ -7,16 +7,18 @@ are of one query at a time on one core; graphs and lists are built on all cores.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 
 from recsys_book.chapters.ch04_youtube_dnn import candidates as lab
 from recsys_book.chapters.ch04_youtube_dnn import serving_costs as costs
 from recsys_book.machine import cores, use_threads
-from recsys_book.reproduce.cells import Cells
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 from recsys_book.service import simulate
 
-NAME = "ch04/serving"
+NAME, SEEDS = "ch04/serving", (0,)
+WORKERS = 1  # it takes times: nothing else may run beside it
 DIM, K = 64, 100
 SIZES = (10_000, 100_000, 1_000_000)
 CATALOGUES = (300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
@@ -64,38 +66,41 @@ def size(vectors: torch.Tensor, queries: torch.Tensor, n: int, normalize: bool) 
     return found
 
 
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, [0])
-    cells = Cells(NAME, [DIM, K, SIZES, CATALOGUES, INDEXES])
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+class Work(Pieces):
+    """The run: one index after the other, one size of the catalogue after the other."""
 
-    def vectors() -> tuple[torch.Tensor, torch.Tensor]:
-        if not kept:
-            kept.append(trained())
-        return kept[0]
+    @cached_property
+    def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of users and films, of a trained model."""
+        return trained()
 
-    indexes = {}
-    for n in SIZES:
-        for normalize in (False, True):
-            key = f"{n} {'cosine' if normalize else 'dot product'}"
-            make = lambda n=n, normalize=normalize: size(*vectors(), n, normalize)
-            indexes[key] = cells.get(key, make)
-            for kind in (name for name in INDEXES if name in indexes[key]):
-                for row in indexes[key][kind]["curve"]:
-                    print(key, kind, {k: v and round(v, 3) for k, v in row.items()})
-    stages = {}
-    for n in CATALOGUES:
+    @piece
+    def indexes(self, n: int, normalize: bool) -> dict:
+        """Every index on n films."""
+        return size(*self.vectors, n, normalize)
 
-        def make(n: int = n) -> dict:
-            use_threads(cores())
-            funnel = costs.untrained_funnel(n, kind="hnsw")
-            use_threads(1)
-            found = costs.stage_costs(funnel, n_candidates=min(200, n // 2))
-            return found
+    @piece
+    def stages(self, n: int) -> dict:
+        """What each stage costs on n films."""
+        use_threads(cores())
+        funnel = costs.untrained_funnel(n, kind="hnsw")
+        use_threads(1)
+        return costs.stage_costs(funnel, n_candidates=min(200, n // 2))
 
-        stages[str(n)] = cells.get(f"stages {n}", make)
-        print(n, stages[str(n)])
-    path = run.write({"indexes": indexes, "stages": stages}, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)
+    def figures(self) -> dict:
+        """What the record holds."""
+        name = {False: "dot product", True: "cosine"}
+        return {
+            "indexes": {f"{n} {name[c]}": self.indexes(n, c) for n in SIZES for c in name},
+            "stages": {str(n): self.stages(n) for n in CATALOGUES},
+        }
+
+
+def report(figures: dict) -> None:
+    """Print what was found."""
+    for key, kinds in figures["indexes"].items():
+        for kind in (name for name in INDEXES if name in kinds):
+            for row in kinds[kind]["curve"]:
+                print(key, kind, {k: v and round(v, 3) for k, v in row.items()})
+    for n, found in figures["stages"].items():
+        print(n, found)

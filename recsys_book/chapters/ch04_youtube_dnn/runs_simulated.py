@@ -12,12 +12,11 @@ from dataclasses import replace
 import torch
 
 from recsys_book.chapters.ch04_youtube_dnn import candidates, watch_time
-from recsys_book.chapters.ch04_youtube_dnn.candidates import DRAWS, TUNED, VARIANTS, best_of_draws
+from recsys_book.chapters.ch04_youtube_dnn.candidates import TUNED, best_of_draws
 from recsys_book.chapters.ch04_youtube_dnn.watch_time import HEADS, PLACES
 from recsys_book.chapters.ch04_youtube_dnn.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import mispredicted_watch_time
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 from recsys_book.service import simulate
 from recsys_book.service.world import World
 
@@ -53,85 +52,80 @@ def fresh_recall(world: World, task: candidates.Task, model) -> dict:
     return {"recall": found, "n": len(part)}
 
 
-class Work:
+class Work(Pieces):
     """The run: each public method is one kind of piece."""
 
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-
+    @piece
     def choose_first(self, variant: str) -> dict:
         """A variant's setting."""
+        task = make_task(simulate(seed=TUNING_WORLD))
+        run = lambda setting: candidates.run_variant(task, variant, setting, 0, test=False)
+        return best_of_draws(lambda setting: run(setting)["validation"])["best"]
 
-        def make() -> dict:
-            task = make_task(simulate(seed=TUNING_WORLD))
-            run = lambda setting: candidates.run_variant(task, variant, setting, 0, test=False)
-            return best_of_draws(lambda setting: run(setting)["validation"])
-
-        return self.cells.get(f"choose {variant}", make)["best"]
-
+    @piece
     def first(self, variant: str, seed: int) -> dict:
         """A variant in one world."""
+        setting = self.choose_first((TUNED | MORE)[variant])
+        world = simulate(seed=seed)
+        task = make_task(world, SHORT if variant == "last 5 watches" else LENGTH)
+        found = candidates.run_variant(task, variant, setting, seed, test=True)
+        kept = {key: found[key] for key in ("recall", "epochs", "validation")}
+        return kept | {"fresh": fresh_recall(world, task, found["model"])}
 
-        def make() -> dict:
-            world = simulate(seed=seed)
-            task = make_task(world, SHORT if variant == "last 5 watches" else LENGTH)
-            setting = self.choose_first((TUNED | MORE)[variant])
-            found = candidates.run_variant(task, variant, setting, seed, test=True)
-            kept = {key: found[key] for key in ("recall", "epochs", "validation")}
-            return kept | {"fresh": fresh_recall(world, task, found["model"])}
-
-        return self.cells.get(f"first {variant} {seed}", make)
-
+    @piece
     def random_split(self, seed: int) -> dict:
         """What a split at random would have reported, in one world."""
+        task = make_task(simulate(seed=seed))
+        epochs = self.first("leaky histories", seed)["epochs"]
+        setting = self.choose_first("full softmax")
+        return candidates.run_random_split(task, setting, seed, epochs)
 
-        def make() -> dict:
-            task = make_task(simulate(seed=seed))
-            epochs = self.first("leaky histories", seed)["epochs"]
-            setting = self.choose_first("full softmax")
-            return candidates.run_random_split(task, setting, seed, epochs)
-
-        return self.cells.get(f"random split {seed}", make)
-
+    @piece
     def popular(self, seed: int) -> dict:
         """Popularity in one world."""
+        task = make_task(simulate(seed=seed))
+        past = task.log[task.log.time < task.test_from]
+        score = candidates.popularity(past.item_counts())
+        found = candidates.recalls(score, task, task.test, task.test_from)
+        return {"recall": found, "test": len(task.test), "left_out": task.n_left_out}
 
-        def make() -> dict:
-            task = make_task(simulate(seed=seed))
-            past = task.log[task.log.time < task.test_from]
-            score = candidates.popularity(past.item_counts())
-            found = candidates.recalls(score, task, task.test, task.test_from)
-            return {"recall": found, "test": len(task.test), "left_out": task.n_left_out}
-
-        return self.cells.get(f"popular {seed}", make)
-
+    @piece
     def choose_second(self, head: str) -> dict:
         """A head's setting."""
+        world = simulate(seed=TUNING_WORLD)
+        return best_of_draws(lambda s: second_validation(world, recipe_of(head, s), 0)[1])["best"]
 
-        def make() -> dict:
-            world = simulate(seed=TUNING_WORLD)
-            return best_of_draws(lambda s: second_validation(world, recipe_of(head, s), 0)[1])
-
-        return self.cells.get(f"choose head {head}", make)["best"]
-
+    @piece
     def second(self, head: str, how: str, seed: int) -> dict:
         """A head in one world, held against the truth, by what is done about the place in the list
         (of `PLACED`)."""
+        recipe = recipe_of(head, self.choose_second(head))
+        world = simulate(seed=seed)
+        even = how == "all looked at alike"
+        log = simulate(seed=seed, without={"position"}) if even else world
+        recipe = replace(recipe, position="untold" if even else how)
+        epochs, _ = second_validation(log, recipe, seed)
+        part = watch_time.impressions(log)
+        fitted = watch_time.train_ranker(part, world.n_films, recipe, seed, epochs=epochs)
+        asked = watch_time.requests(world)
+        found = watch_time.judge(fitted.logits(asked.examples), asked)
+        return found | {"epochs": epochs, "clicked": float(part.clicked.double().mean())}
 
-        def make() -> dict:
-            world = simulate(seed=seed)
-            even = how == "all looked at alike"
-            log = simulate(seed=seed, without={"position"}) if even else world
-            recipe = recipe_of(head, self.choose_second(head))
-            recipe = replace(recipe, position="untold" if even else how)
-            epochs, _ = second_validation(log, recipe, seed)
-            part = watch_time.impressions(log)
-            fitted = watch_time.train_ranker(part, world.n_films, recipe, seed, epochs=epochs)
-            asked = watch_time.requests(world)
-            found = watch_time.judge(fitted.logits(asked.examples), asked)
-            return found | {"epochs": epochs, "clicked": float(part.clicked.double().mean())}
+    # ------------------------------------------------------------ the record
 
-        return self.cells.get(f"second {head} {how} {seed}", make)
+    def figures(self) -> dict:
+        """What the record holds."""
+        return {
+            "settings": {v: self.choose_first(v) for v in dict.fromkeys(TUNED.values())},
+            "heads": {head: self.choose_second(head) for head in HEADS},
+            "popularity": [self.popular(seed) for seed in SEEDS],
+            "first": {v: [self.first(v, seed) for seed in SEEDS] for v in TUNED | MORE},
+            "random_split": [self.random_split(seed) for seed in SEEDS],
+            "second": {
+                head: {how: [self.second(head, how, seed) for seed in SEEDS] for how in PLACED}
+                for head in HEADS
+            },
+        }
 
 
 def recipe_of(head: str, setting: dict) -> RankerRecipe:
@@ -155,56 +149,11 @@ def second_validation(world: World, recipe: RankerRecipe, seed: int) -> tuple[in
     return fitted.history.best_epoch + 1, fitted.history.best_score
 
 
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece with those it needs."""
-    pieces: dict[tuple, list[tuple]] = {}
-    pieces |= {("choose_first", variant): [] for variant in dict.fromkeys(TUNED.values())}
-    pieces |= {("choose_second", head): [] for head in HEADS}
-    pieces |= {("popular", seed): [] for seed in SEEDS}
-    for variant, tuned in (TUNED | MORE).items():
-        pieces |= {("first", variant, seed): [("choose_first", tuned)] for seed in SEEDS}
-    for seed in SEEDS:
-        pieces["random_split", seed] = [("first", "leaky histories", seed)]
-    for head in HEADS:
-        for how in PLACED:
-            for seed in SEEDS:
-                pieces["second", head, how, seed] = [("choose_second", head)]
-    return pieces
-
-
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, DRAWS, VARIANTS, MORE, PLACED, LENGTH, SHORT])
-
-
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    figures = {
-        "settings": {v: work.choose_first(v) for v in dict.fromkeys(TUNED.values())},
-        "heads": {head: work.choose_second(head) for head in HEADS},
-        "popularity": [work.popular(seed) for seed in SEEDS],
-        "first": {v: [work.first(v, seed) for seed in SEEDS] for v in TUNED | MORE},
-        "random_split": [work.random_split(seed) for seed in SEEDS],
-        "second": {
-            head: {how: [work.second(head, how, seed) for seed in SEEDS] for how in PLACED}
-            for head in HEADS
-        },
-    }
+def report(figures: dict) -> None:
+    """Print what was found."""
     for variant, runs in figures["first"].items():
         print(f"{variant:22}", [round(run["recall"]["50"], 3) for run in runs])
     print("random split", [row["recall"] for row in figures["random_split"]])
     for head, rows in figures["second"].items():
         for how, runs in rows.items():
             print(head, how, [round(run["spearman"], 3) for run in runs])
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)

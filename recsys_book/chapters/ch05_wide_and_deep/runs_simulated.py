@@ -21,8 +21,7 @@ from recsys_book.chapters.ch05_wide_and_deep import lab
 from recsys_book.chapters.ch05_wide_and_deep.lab import KINDS, Setting
 from recsys_book.metrics import auc, log_loss
 from recsys_book.models.wide_and_deep import Wide
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 from recsys_book.service import run_online, simulate
 from recsys_book.service.online import oracle_policy
 from recsys_book.service.policies import grown, random_policy
@@ -38,21 +37,15 @@ BEFORE = "wide, more crosses"  # who filled the lists of the second log
 MORE_DAYS, HELD_DAYS, ONLINE_DAYS = 14, 4, 14
 
 
-class Work:
+class Work(Pieces):
     """The run: each public method is one kind of piece."""
 
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-
+    @piece
     def try_kind(self, kind: str, world: int) -> list:
         """Every drawn setting of a kind in one tuning world: [log-loss, epochs] each."""
-
-        def make() -> dict:
-            task = lab.make_task(simulate(seed=world), seed=world)
-            settings = lab.draws(KINDS[kind][1])
-            return {"tried": [lab.try_setting(task, kind, setting) for setting in settings]}
-
-        return self.cells.get(f"try {kind} {world}", make)["tried"]
+        task = lab.make_task(simulate(seed=world), seed=world)
+        settings = lab.draws(KINDS[kind][1])
+        return [lab.try_setting(task, kind, setting) for setting in settings]
 
     def setting(self, kind: str) -> Setting:
         """The best on average, with its epochs."""
@@ -62,81 +55,66 @@ class Work:
             lab.draws(KINDS[kind][1])[best], epochs=round(float(tried[:, best, 1].mean()))
         )
 
+    @piece
     def memory(self, kind: str, seed: int) -> dict:
         """A kind in one world, part by part."""
+        task, model = self._trained(kind, seed)
+        found = lab.judge(task, lambda examples: lab.predict(model, examples))
+        wide = model if isinstance(model, Wide) else getattr(model, "wide", None)
+        return {"parts": found, "kept": lab.weights_kept(wide) if wide is not None else None}
 
-        def make() -> dict:
-            task, model = self._trained(kind, seed)
-            found = lab.judge(task, lambda examples: lab.predict(model, examples))
-            wide = model if isinstance(model, Wide) else getattr(model, "wide", None)
-            return {"parts": found, "kept": lab.weights_kept(wide) if wide is not None else None}
-
-        return self.cells.get(f"memory {kind} {seed}", make)
-
+    @piece
     def ensemble(self, seed: int) -> dict:
         """The mean of the logits of a wide and a deep model that were trained by themselves."""
+        task, wide = self._trained("wide", seed)
+        _, deep = self._trained("deep", seed)
+        return {"parts": lab.judge(task, lab.average(wide, deep))}
 
-        def make() -> dict:
-            task, wide = self._trained("wide", seed)
-            _, deep = self._trained("deep", seed)
-            return {"parts": lab.judge(task, lab.average(wide, deep))}
-
-        return self.cells.get(f"ensemble {seed}", make)
-
+    @piece
     def path(self, l1: float, seed: int) -> dict:
         """The joint model under another L1, all else as chosen."""
+        task, model = self._trained("wide & deep", seed, l1=l1)
+        found = lab.judge(task, lambda examples: lab.predict(model, examples))
+        return {
+            "parts": found,
+            "kept": lab.weights_kept(model.wide),
+            "sequels": lab.sequels_kept(task, model.wide),
+            "pairs_met": lab.pairs_met(task, task.rows(0, lab.TEST_FROM)),
+        }
 
-        def make() -> dict:
-            task, model = self._trained("wide & deep", seed, l1=l1)
-            found = lab.judge(task, lambda examples: lab.predict(model, examples))
-            return {
-                "parts": found,
-                "kept": lab.weights_kept(model.wide),
-                "sequels": lab.sequels_kept(task, model.wide),
-                "pairs_met": lab.pairs_met(task, task.rows(0, lab.TEST_FROM)),
-            }
-
-        return self.cells.get(f"path {l1:g} {seed}", make)
-
+    @piece
     def hashed(self, buckets: int, seed: int) -> dict:
         """The joint model with pairs that share weights, all else as chosen."""
+        task, model = self._trained("wide & deep", seed, buckets=buckets)
+        found = lab.judge(task, lambda examples: lab.predict(model, examples))
+        return {"parts": found, "kept": lab.weights_kept(model.wide)}
 
-        def make() -> dict:
-            task, model = self._trained("wide & deep", seed, buckets=buckets)
-            found = lab.judge(task, lambda examples: lab.predict(model, examples))
-            return {"parts": found, "kept": lab.weights_kept(model.wide)}
-
-        return self.cells.get(f"hashed {buckets} {seed}", make)
-
+    @piece
     def in_charge(self, kind: str, logging: str, seed: int) -> dict:
         """A model's figures on the held-out end of a log, and its clicks when it makes the lists.
 
         `kind` may also be "oracle", which has no offline part.
         """
-
-        def make() -> dict:
-            world, first = self._logged(logging, seed)
-            if kind == "oracle":
-                policy = oracle_policy(world)
-                return {"clicks": run_online(world, policy, ONLINE_DAYS, seed=seed).clicks}
-            task, setting = lab.make_task(world, hide=False), self.setting(kind)
-            end = world.days - HELD_DAYS
-            held = task.rows(end, world.days)
-            rows = task.rows(first, end)
-            model, _ = lab.train(task, kind, setting, rows, seed=seed)
-            label, logit = task.examples.label[held], lab.predict(model, task.examples[held])
-            rows = task.rows(first, world.days)
-            model, _ = lab.train(task, kind, setting, rows, seed=seed)
-            online = run_online(world, lab.policy_of(task, model), ONLINE_DAYS, seed=seed)
-            return {
-                "auc": auc(label, logit),
-                "log_loss": log_loss(label, logit),
-                "rows": len(rows),
-                "clicks": online.clicks,
-                "watch_hours": online.watch_hours,
-            }
-
-        return self.cells.get(f"in charge {kind} {logging} {seed}", make)
+        world, first = self._logged(logging, seed)
+        if kind == "oracle":
+            policy = oracle_policy(world)
+            return {"clicks": run_online(world, policy, ONLINE_DAYS, seed=seed).clicks}
+        task, setting = lab.make_task(world, hide=False), self.setting(kind)
+        end = world.days - HELD_DAYS
+        held = task.rows(end, world.days)
+        rows = task.rows(first, end)
+        model, _ = lab.train(task, kind, setting, rows, seed=seed)
+        label, logit = task.examples.label[held], lab.predict(model, task.examples[held])
+        rows = task.rows(first, world.days)
+        model, _ = lab.train(task, kind, setting, rows, seed=seed)
+        online = run_online(world, lab.policy_of(task, model), ONLINE_DAYS, seed=seed)
+        return {
+            "auc": auc(label, logit),
+            "log_loss": log_loss(label, logit),
+            "rows": len(rows),
+            "clicks": online.clicks,
+            "watch_hours": online.watch_hours,
+        }
 
     def _trained(self, kind: str, seed: int, **changed):
         """A world's task, and a kind trained on it as chosen, but for what is changed."""
@@ -161,70 +139,28 @@ class Work:
         more = run_online(world, policy, MORE_DAYS, seed=1_000 + seed)
         return grown(world, more.log, MORE_DAYS), world.days
 
+    # ------------------------------------------------------------ the record
 
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece with those it needs."""
-    pieces: dict[tuple, list[tuple]] = {}
-    tries = {kind: [("try_kind", kind, world) for world in TUNING_WORLDS] for kind in KINDS}
-    for kind in KINDS:
-        pieces |= {piece: [] for piece in tries[kind]}
-    for seed in SEEDS:
-        for kind in KINDS:
-            pieces["memory", kind, seed] = tries[kind]
-        pieces["ensemble", seed] = tries["wide"] + tries["deep"]
-        for l1 in L1S:
-            pieces["path", l1, seed] = tries["wide & deep"]
-        for buckets in BUCKETS:
-            pieces["hashed", buckets, seed] = tries["wide & deep"]
-        for logging in LOGS:
-            for kind in IN_CHARGE:
-                pieces["in_charge", kind, logging, seed] = tries[kind] + tries[BEFORE]
-            pieces["in_charge", "oracle", logging, seed] = tries[BEFORE]
-    return pieces
+    def figures(self) -> dict:
+        """What the record holds."""
+        in_charge = (*IN_CHARGE, "oracle")
+        return {
+            "settings": {kind: asdict(self.setting(kind)) for kind in KINDS},
+            "memory": {kind: [self.memory(kind, seed) for seed in SEEDS] for kind in KINDS}
+            | {"average": [self.ensemble(seed) for seed in SEEDS]},
+            "path": {f"{l1:g}": [self.path(l1, seed) for seed in SEEDS] for l1 in L1S},
+            "hashed": {str(n): [self.hashed(n, seed) for seed in SEEDS] for n in BUCKETS},
+            "in_charge": {
+                logging: {
+                    k: [self.in_charge(k, logging, seed) for seed in SEEDS] for k in in_charge
+                }
+                for logging in LOGS
+            },
+        }
 
 
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(
-        NAME,
-        [
-            SEEDS,
-            TUNING_WORLDS,
-            L1S,
-            BUCKETS,
-            LOGS,
-            BEFORE,
-            KINDS,
-            MORE_DAYS,
-            HELD_DAYS,
-            ONLINE_DAYS,
-        ],
-    )
-
-
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    in_charge = (*IN_CHARGE, "oracle")
-    figures = {
-        "settings": {kind: asdict(work.setting(kind)) for kind in KINDS},
-        "memory": {kind: [work.memory(kind, seed) for seed in SEEDS] for kind in KINDS}
-        | {"average": [work.ensemble(seed) for seed in SEEDS]},
-        "path": {f"{l1:g}": [work.path(l1, seed) for seed in SEEDS] for l1 in L1S},
-        "hashed": {str(n): [work.hashed(n, seed) for seed in SEEDS] for n in BUCKETS},
-        "in_charge": {
-            logging: {k: [work.in_charge(k, logging, seed) for seed in SEEDS] for k in in_charge}
-            for logging in LOGS
-        },
-    }
+def report(figures: dict) -> None:
+    """Print what was found."""
     for kind, rows in figures["memory"].items():
         for part in lab.PARTS:
             print(f"{kind:22} {part:13}", [round(row["parts"][part]["excess"], 4) for row in rows])
@@ -234,6 +170,3 @@ def main() -> None:
         for kind, rows in kinds.items():
             offline = [round(row.get("auc", 0), 4) for row in rows]
             print(logging, kind, offline, [row["clicks"] for row in rows])
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)

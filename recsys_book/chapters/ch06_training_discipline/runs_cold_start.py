@@ -31,8 +31,7 @@ from recsys_book.chapters.ch06_training_discipline.cold_start import (
     Recipe,
 )
 from recsys_book.metrics import log_loss
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 from recsys_book.service import simulate
 
 NAME = "ch06/cold_start"
@@ -49,39 +48,30 @@ NEW_DAYS, POINTS = 3, 60  # films of the bandits; places at which a regret curve
 PERSONAL = {"content, personal": False, "oracle, personal": True}
 
 
-class Work:
+class Work(Pieces):
     """The run: each public method is one kind of piece."""
-
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
 
     # ------------------------------------------------------------ guessed
 
+    @piece
     def try_ids(self, world: int) -> dict:
         """HR@20 of every drawn recipe, for every method that starts from trained ids."""
+        task, found = Task(world), {name: [] for name in from_ids()}
+        for recipe in lab.draws(n=N_DRAWS):
+            model = lab.train_ids(task.world, task.examples, recipe, seed=world).model
+            for name in found:
+                hits = lab.hit_rate(task.test, task.scores_from_ids(model, name, recipe))
+                found[name].append(float(hits.mean()))
+        return found
 
-        def make() -> dict:
-            task, found = Task(world), {name: [] for name in from_ids()}
-            for recipe in lab.draws(n=N_DRAWS):
-                model = lab.train_ids(task.world, task.examples, recipe, seed=world).model
-                for name in found:
-                    hits = lab.hit_rate(task.test, task.scores_from_ids(model, name, recipe))
-                    found[name].append(float(hits.mean()))
-            return {"tried": found}
-
-        return self.cells.get(f"try ids {world}", make)["tried"]
-
+    @piece
     def try_gradient(self, name: str, world: int) -> list[float]:
         """HR@20 of every drawn recipe of a method with content in its gradient."""
-
-        def make() -> dict:
-            task, found = Task(world), []
-            for recipe in lab.draws(ONE_GRADIENT[name][1], N_DRAWS):
-                scores = task.scores_of_gradient(name, recipe, seed=world)
-                found.append(float(lab.hit_rate(task.test, scores).mean()))
-            return {"tried": found}
-
-        return self.cells.get(f"try {name} {world}", make)["tried"]
+        task, found = Task(world), []
+        for recipe in lab.draws(ONE_GRADIENT[name][1], N_DRAWS):
+            scores = task.scores_of_gradient(name, recipe, seed=world)
+            found.append(float(lab.hit_rate(task.test, scores).mean()))
+        return found
 
     def recipe(self, name: str) -> Recipe:
         """The best on average."""
@@ -91,109 +81,89 @@ class Work:
         tried = [self.try_gradient(name, world) for world in TUNING_WORLDS]
         return lab.draws(ONE_GRADIENT[name][1], N_DRAWS)[int(np.mean(tried, axis=0).argmax())]
 
+    @piece
     def ids(self, seed: int) -> dict:
         """Both tests of everything that starts from trained ids, and of what learns no vector."""
+        task = Task(seed)
+        trained = cache(
+            lambda *how: lab.train_ids(task.world, task.examples, Recipe(*how), seed=seed).model
+        )
+        found = dict(zip(PLAIN, (task.judge(s) for s in task.plain()), strict=True))
+        for name in from_ids():
+            recipe = self.recipe(name)
+            model = trained(recipe.lr, recipe.penalty, recipe.epochs)
+            found[name] = task.judge(task.scores_from_ids(model, name, recipe))
+        return {
+            "methods": found,
+            "films": len(task.films),
+            "clicks": len(task.test.user),
+            "compete": float(task.test.present.sum(1).double().mean()),
+        }
 
-        def make() -> dict:
-            task = Task(seed)
-            trained = cache(
-                lambda *how: lab.train_ids(task.world, task.examples, Recipe(*how), seed=seed).model
-            )
-            found = dict(zip(PLAIN, (task.judge(s) for s in task.plain()), strict=True))
-            for name in from_ids():
-                recipe = self.recipe(name)
-                model = trained(recipe.lr, recipe.penalty, recipe.epochs)
-                found[name] = task.judge(task.scores_from_ids(model, name, recipe))
-            return {
-                "methods": found,
-                "films": len(task.films),
-                "clicks": len(task.test.user),
-                "compete": float(task.test.present.sum(1).double().mean()),
-            }
-
-        return self.cells.get(f"ids {seed}", make)
-
+    @piece
     def gradient(self, name: str, seed: int) -> dict:
         """Both tests of a method with content in its gradient."""
-
-        def make() -> dict:
-            task = Task(seed)
-            scores = task.scores_of_gradient(name, self.recipe(name), seed=seed)
-            return {"judged": task.judge(scores)}
-
-        return self.cells.get(f"gradient {name} {seed}", make)["judged"]
+        task = Task(seed)
+        scores = task.scores_of_gradient(name, self.recipe(name), seed=seed)
+        return task.judge(scores)
 
     # ------------------------------------------------------------ learned
 
+    @piece
     def try_learner(self, kind: str, world: int) -> list[float]:
         """Log-loss on day 27 of every drawn recipe."""
-
-        def make() -> dict:
-            task, found = Warm(world), []
-            for recipe in learner_draws(kind):
-                placed = task.train(kind, SHOWN, recipe)
-                with torch.no_grad():
-                    found.append(log_loss(task.last.label, placed(task.last)))
-            return {"tried": found}
-
-        return self.cells.get(f"try {kind} {world}", make)["tried"]
+        task, found = Warm(world), []
+        for recipe in learner_draws(kind):
+            placed = task.train(kind, SHOWN, recipe)
+            with torch.no_grad():
+                found.append(log_loss(task.last.label, placed(task.last)))
+        return found
 
     def learner(self, kind: str) -> Recipe:
         """The best on average."""
         tried = [self.try_learner(kind, world) for world in TUNING_WORLDS]
         return learner_draws(kind)[int(np.mean(tried, axis=0).argmin())]
 
+    @piece
     def curve(self, kind: str, k: int, seed: int) -> dict:
         """Both tests after k impressions of each cold film."""
-
-        def make() -> dict:
-            task = Warm(seed)
-            model = task.train(kind, k, self.learner(kind)).model
-            return {"judged": task.judge(model), "films": len(task.films)}
-
-        return self.cells.get(f"curve {kind} {k} {seed}", make)
+        task = Warm(seed)
+        model = task.train(kind, k, self.learner(kind)).model
+        return {"judged": task.judge(model), "films": len(task.films)}
 
     # ------------------------------------------------------------ explored
 
+    @piece
     def try_strength(self, world: int) -> list[float]:
         """Regret of Thompson sampling at the end of 5,000 requests, for every strength."""
-
-        def make() -> dict:
-            made = simulate(seed=world)
-            films = bandits.new_films(made, NEW_DAYS)
-            rates = bandits.genre_rates(made, films)
-            requests = bandits.draw_requests(made, films, REQUESTS[0], seed=world)
-            found = []
-            for strength in STRENGTHS:
-                policy = bandits.make_policies(requests, rates, strength)["Thompson, content prior"]
-                run = bandits.run_bandit(requests, policy, seed=world)
-                found.append(float(run.regret[-1]))
-            return {"tried": found}
-
-        return self.cells.get(f"try strength {world}", make)["tried"]
+        made = simulate(seed=world)
+        films = bandits.new_films(made, NEW_DAYS)
+        rates = bandits.genre_rates(made, films)
+        requests = bandits.draw_requests(made, films, REQUESTS[0], seed=world)
+        found = []
+        for strength in STRENGTHS:
+            policy = bandits.make_policies(requests, rates, strength)["Thompson, content prior"]
+            run = bandits.run_bandit(requests, policy, seed=world)
+            found.append(float(run.regret[-1]))
+        return found
 
     def strength(self) -> float:
         """The best on average."""
         tried = [self.try_strength(world) for world in TUNING_WORLDS]
         return STRENGTHS[int(np.mean(tried, axis=0).argmin())]
 
+    @piece
     def explore(self, n: int, seed: int) -> dict:
         """Every policy on n requests."""
-
-        def make() -> dict:
-            world = simulate(seed=seed)
-            films = bandits.new_films(world, NEW_DAYS)
-            rates = bandits.genre_rates(world, films)
-            runs = bandits.compare(world, films, rates, self.strength(), n=n, seed=seed)
-            requests = bandits.draw_requests(world, films, n, seed=seed)
-            for name, truth in PERSONAL.items():
-                scores = requests.chance if truth else self._predicted(world, films, seed)
-                runs[name] = bandits.run_scores(
-                    requests, scores if truth else scores[requests.users]
-                )
-            return {"policies": {k: told(run) for k, run in runs.items()}, "films": len(films)}
-
-        return self.cells.get(f"explore {n} {seed}", make)
+        world = simulate(seed=seed)
+        films = bandits.new_films(world, NEW_DAYS)
+        rates = bandits.genre_rates(world, films)
+        runs = bandits.compare(world, films, rates, self.strength(), n=n, seed=seed)
+        requests = bandits.draw_requests(world, films, n, seed=seed)
+        for name, truth in PERSONAL.items():
+            scores = requests.chance if truth else self._predicted(world, films, seed)
+            runs[name] = bandits.run_scores(requests, scores if truth else scores[requests.users])
+        return {"policies": {k: told(run) for k, run in runs.items()}, "films": len(films)}
 
     def _predicted(self, world, films, seed: int) -> torch.Tensor:
         """`[U, k]` what a model of content makes of films that it has not seen."""
@@ -204,6 +174,46 @@ class Work:
         model = lab.train_content(world, content, examples, recipe, seed=seed).model
         with torch.no_grad():
             return model.score(torch.arange(world.n_users))[:, films]
+
+    # ------------------------------------------------------------ the record
+
+    def figures(self) -> dict:
+        """What the record holds."""
+        plain = [self.ids(seed) for seed in SEEDS]
+        curves = {
+            kind: {str(k): [self.curve(kind, k, seed) for seed in SEEDS] for k in IMPRESSIONS}
+            for kind in LEARNERS
+        }
+        gradient = {n: [self.gradient(n, seed) for seed in SEEDS] for n in with_gradient()}
+        explored = {n: [self.explore(n, seed) for seed in SEEDS] for n in REQUESTS}
+        return {
+            "sentence encoder": sentences(),
+            "films": [row["films"] for row in plain],
+            "clicks": [row["clicks"] for row in plain],
+            "films that compete": [row["compete"] for row in plain],
+            "recipes": {
+                name: asdict(self.recipe(name)) for name in (*from_ids(), *with_gradient())
+            },
+            "methods": {
+                name: [row["methods"][name] for row in plain] for name in (*PLAIN, *from_ids())
+            }
+            | gradient,
+            "learners": {kind: asdict(self.learner(kind)) for kind in LEARNERS},
+            "curve films": [row["films"] for row in curves[LEARNERS[0]]["0"]],
+            "curve": {
+                kind: {k: [row["judged"] for row in rows] for k, rows in by_k.items()}
+                for kind, by_k in curves.items()
+            },
+            "strength": self.strength(),
+            "bandit films": [row["films"] for row in explored[REQUESTS[0]]],
+            "bandits": {
+                str(n): {
+                    name: [row["policies"][name] for row in rows] for name in rows[0]["policies"]
+                }
+                for n, rows in explored.items()
+            },
+            "points": {str(n): points(n).tolist() for n in REQUESTS},
+        }
 
 
 class Task:
@@ -311,71 +321,8 @@ def with_gradient() -> list[str]:
 sentences = cache(lab.has_sentences)
 
 
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece with those it needs."""
-    ids = [("try_ids", world) for world in TUNING_WORLDS]
-    tries = {n: [("try_gradient", n, w) for w in TUNING_WORLDS] for n in with_gradient()}
-    learners = {kind: [("try_learner", kind, w) for w in TUNING_WORLDS] for kind in LEARNERS}
-    strength = [("try_strength", world) for world in TUNING_WORLDS]
-    first = (ids, *tries.values(), *learners.values(), strength)
-    pieces: dict[tuple, list[tuple]] = {piece: [] for some in first for piece in some}
-    for seed in SEEDS:
-        pieces["ids", seed] = ids
-        for name in with_gradient():
-            pieces["gradient", name, seed] = tries[name]
-        for kind in LEARNERS:
-            for k in IMPRESSIONS:
-                pieces["curve", kind, k, seed] = learners[kind]
-        for n in REQUESTS:
-            pieces["explore", n, seed] = strength + tries[WITH_IDS]
-    return pieces
-
-
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    identity = [SEEDS, TUNING_WORLDS, N_DRAWS, IMPRESSIONS, REQUESTS, STRENGTHS, sentences()]
-    return Cells(NAME, identity)
-
-
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    plain = [work.ids(seed) for seed in SEEDS]
-    curves = {
-        kind: {str(k): [work.curve(kind, k, seed) for seed in SEEDS] for k in IMPRESSIONS}
-        for kind in LEARNERS
-    }
-    explored = {n: [work.explore(n, seed) for seed in SEEDS] for n in REQUESTS}
-    figures = {
-        "sentence encoder": sentences(),
-        "films": [row["films"] for row in plain],
-        "clicks": [row["clicks"] for row in plain],
-        "films that compete": [row["compete"] for row in plain],
-        "recipes": {name: asdict(work.recipe(name)) for name in (*from_ids(), *with_gradient())},
-        "methods": {name: [row["methods"][name] for row in plain] for name in (*PLAIN, *from_ids())}
-        | {name: [work.gradient(name, seed) for seed in SEEDS] for name in with_gradient()},
-        "learners": {kind: asdict(work.learner(kind)) for kind in LEARNERS},
-        "curve films": [row["films"] for row in curves[LEARNERS[0]]["0"]],
-        "curve": {
-            kind: {k: [row["judged"] for row in rows] for k, rows in by_k.items()}
-            for kind, by_k in curves.items()
-        },
-        "strength": work.strength(),
-        "bandit films": [row["films"] for row in explored[REQUESTS[0]]],
-        "bandits": {
-            str(n): {name: [row["policies"][name] for row in rows] for name in rows[0]["policies"]}
-            for n, rows in explored.items()
-        },
-        "points": {str(n): points(n).tolist() for n in REQUESTS},
-    }
+def report(figures: dict) -> None:
+    """Print what was found."""
     for name, rows in figures["methods"].items():
         print(f"{name:38}", *(f"{key} {_mean(rows, key):.3f}" for key in rows[0]))
     for kind, by_k in figures["curve"].items():
@@ -385,9 +332,6 @@ def main() -> None:
         for name, rows in policies.items():
             ends = [(row["clicks"], row["regret"][-1], row["personal regret"][-1]) for row in rows]
             print(n, f"{name:26}", "clicks, regret, personal regret", np.mean(ends, axis=0).round())
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)
 
 
 def quick() -> None:

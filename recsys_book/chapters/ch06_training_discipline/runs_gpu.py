@@ -29,7 +29,6 @@ from recsys_book.chapters.ch06_training_discipline.runs_speed import (
     prepare,
     race,
 )
-from recsys_book.reproduce.record import Run
 
 NAME, ROUNDS = "ch06/gpu", 5
 #: Size of batch → learning rates and numbers of epochs tried; the first size sets the target.
@@ -100,16 +99,19 @@ def reach(
     return found | {"target": target}
 
 
-def main() -> None:
-    """Run it all, print it, record it.
+def ready() -> None:
+    """There must be a CUDA device.
 
     Raises:
-        ValueError: no CUDA device.
+        ValueError: there is none.
     """
     if not torch.cuda.is_available():
         raise ValueError(f"device is the processor alone; {NAME} measures a CUDA device")
+
+
+def figures() -> dict:
+    """What the record holds; printed as it is found."""
     prepare()
-    run = Run(NAME, list(SEEDS))
     task, rows, _ = cut(SEEDS[0])
     raced = race(task, rows, lab.gpu_variants(), ROUNDS)
     tuned, worlds = tune(), []
@@ -118,5 +120,5 @@ def main() -> None:
         for size in tuned:
             told = {line: one["seconds_to_target"] for line, one in worlds[-1][size].items()}
             print("seed", seed, "batch", size, told, flush=True)
-    figures = {"device": torch.cuda.get_device_name(), "race": raced, "tuned": tuned}
-    print("written to", run.write(figures | {"reach": worlds}))
+    name = torch.cuda.get_device_name()
+    return {"device": name, "race": raced, "tuned": tuned, "reach": worlds}

@@ -14,61 +14,38 @@ from recsys_book.chapters.ch06_training_discipline.runs_repairs import (
     ROWS_PER_VALUE,
     SEEDS,
 )
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run, read_record
+from recsys_book.reproduce import Pieces, piece
+from recsys_book.reproduce.record import read_record
 from recsys_book.service import simulate
 from recsys_book.service.click_models import make_task
 
 NAME = "ch06/one_epoch"
 
 
-class Work:
+class Work(Pieces):
     """The pieces of the run."""
 
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-
+    @piece
     def curves(self, rows_per_value: int, seed: int) -> dict:
         """Loss after every epoch at the constant rate that was chosen in `discipline`, without
         decay; 0 rows: without the field."""
+        chosen = read_record("ch06/repairs")["figures"]["chosen"][str(RECORDED)]
+        recipe = replace(lab.recipe_of("a chosen rate", chosen), epochs=CURVE_EPOCHS)
+        task = make_task(simulate(n_users=RECORDED, seed=seed))
+        if rows_per_value:
+            task = lab.with_planted_field(task, rows_per_value, seed)
+        return lab.epoch_curves(task, recipe, seed)
 
-        def make() -> dict:
-            chosen = read_record("ch06/repairs")["figures"]["chosen"][str(RECORDED)]
-            recipe = replace(lab.recipe_of("a chosen rate", chosen), epochs=CURVE_EPOCHS)
-            task = make_task(simulate(n_users=RECORDED, seed=seed))
-            if rows_per_value:
-                task = lab.with_planted_field(task, rows_per_value, seed)
-            return {"curves": lab.epoch_curves(task, recipe, seed)}
+    # ------------------------------------------------------------ the record
 
-        return self.cells.get(f"{rows_per_value} {seed}", make)["curves"]
-
-
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece; none needs another."""
-    return {("curves", n, seed): [] for n in (*ROWS_PER_VALUE, 0) for seed in SEEDS}
+    def figures(self) -> dict:
+        """What the record holds."""
+        return {str(n): [self.curves(n, seed) for seed in SEEDS] for n in (*ROWS_PER_VALUE, 0)}
 
 
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, RECORDED, ROWS_PER_VALUE, CURVE_EPOCHS])
-
-
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    figures = {str(n): [work.curves(n, seed) for seed in SEEDS] for n in (*ROWS_PER_VALUE, 0)}
+def report(figures: dict) -> None:
+    """Print what was found."""
     for n, runs in figures.items():
         for part in ("train", "validation"):
             print(n, part, [round(sum(r[part][e] for r in runs) / len(runs), 4)
                             for e in range(CURVE_EPOCHS)])  # fmt: skip
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)

@@ -8,8 +8,7 @@ import numpy as np
 
 from recsys_book.chapters.ch06_training_discipline import repairs as lab
 from recsys_book.chapters.ch06_training_discipline.repairs import GRID, STEPS, Recipe
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Task, make_task
 
@@ -62,27 +61,21 @@ SPIKES = {
 SPIKE_OPTIMIZERS = {"SGD with momentum": 0.02, "Adam": 0.005}
 
 
-class Work:
+class Work(Pieces):
     """The pieces of the run."""
-
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
 
     # ------------------------------------------------------------ choosing
 
+    @piece
     def tune(self, size: int, step: str, world: int) -> list[float]:
         """Validation log-loss of every combination of a step, after what earlier steps chose."""
-
-        def make() -> dict:
-            before = self.chosen(size, until=step)
-            task = self._task(size, world)
-            tried = []
-            for values in lab.grid_of(step):
-                recipe = lab.recipe_of(step, before | {step: values})
-                tried.append(lab.try_recipe(task, recipe))
-            return {"tried": tried}
-
-        return self.cells.get(f"tune {size} {step} {world}", make)["tried"]
+        before = self.chosen(size, until=step)
+        task = self._task(size, world)
+        tried = []
+        for values in lab.grid_of(step):
+            recipe = lab.recipe_of(step, before | {step: values})
+            tried.append(lab.try_recipe(task, recipe))
+        return tried
 
     def chosen(self, size: int, until: str | None = None) -> dict[str, dict]:
         """step → the values that are best on the mean of the tuning worlds."""
@@ -115,10 +108,10 @@ class Work:
 
     # ------------------------------------------------------------ the story
 
+    @piece
     def story(self, size: int, seed: int) -> dict:
         """Every step in one world."""
-        make = lambda: {"steps": lab.story(self._task(size, seed), self.chosen(size), seed)}
-        return self.cells.get(f"story {size} {seed}", make)["steps"]
+        return lab.story(self._task(size, seed), self.chosen(size), seed)
 
     def fault(self, name: str, seed: int) -> dict:
         """The good run with one thing changed."""
@@ -146,14 +139,11 @@ class Work:
 
     # ------------------------------------------------------------ optimizers
 
+    @piece
     def try_optimizer(self, name: str, world: int) -> list[float]:
         """Validation log-loss of every rate and number of epochs (and decay, of AdamW)."""
-
-        def make() -> dict:
-            task = self._task(RECORDED, world)
-            return {"tried": [lab.try_recipe(task, r) for r in self._optimizer_recipes(name)]}
-
-        return self.cells.get(f"try {name} {world}", make)["tried"]
+        task = self._task(RECORDED, world)
+        return [lab.try_recipe(task, r) for r in self._optimizer_recipes(name)]
 
     def optimizer(self, name: str, seed: int) -> dict:
         """An optimizer as chosen, in one world."""
@@ -178,122 +168,77 @@ class Work:
 
     # ------------------------------------------------------------ single phenomena
 
+    @piece
     def one_epoch(self, rows_per_value: int, seed: int) -> dict:
         """Loss after every epoch, with a planted field that says nothing; 0 rows: without it."""
+        task = self._task(RECORDED, seed)
+        if rows_per_value:
+            task = lab.with_planted_field(task, rows_per_value, seed)
+        recipe = replace(self.good(), schedule="constant", epochs=CURVE_EPOCHS)
+        return lab.epoch_curves(task, recipe, seed)
 
-        def make() -> dict:
-            task = self._task(RECORDED, seed)
-            if rows_per_value:
-                task = lab.with_planted_field(task, rows_per_value, seed)
-            recipe = replace(self.good(), schedule="constant", epochs=CURVE_EPOCHS)
-            return {"curves": lab.epoch_curves(task, recipe, seed)}
-
-        return self.cells.get(f"one epoch {rows_per_value} {seed}", make)["curves"]
-
+    @piece
     def spike(self, name: str, optimizer: str, seed: int) -> dict:
         """A regression with one row out of its unit."""
         lr = SPIKE_OPTIMIZERS[optimizer]
 
-        def make() -> dict:
-            task = self._task(LIVE, seed)
-            found = lab.spike_run(task, seed, optimizer=optimizer, lr=lr, **SPIKES[name])
-            return {"run": found}
+        task = self._task(LIVE, seed)
+        found = lab.spike_run(task, seed, optimizer=optimizer, lr=lr, **SPIKES[name])
+        return found
 
-        return self.cells.get(f"spike {name} {optimizer} {seed}", make)["run"]
-
+    @piece
     def calibration(self, per_click: float | None, seed: int) -> dict:
         """Thinned negatives on a log of chance, read raw, undone, and by Platt's line."""
-
-        def make() -> dict:
-            world = simulate(n_users=RECORDED, seed=seed)
-            task = lab.chance_task(world, seed)
-            found = lab.calibration_of(task, self.good(), per_click, world.days, seed)
-            return {"readings": found}
-
-        return self.cells.get(f"calibration {per_click} {seed}", make)["readings"]
+        world = simulate(n_users=RECORDED, seed=seed)
+        task = lab.chance_task(world, seed)
+        found = lab.calibration_of(task, self.good(), per_click, world.days, seed)
+        return found
 
     # ------------------------------------------------------------ helpers
 
     def _task(self, size: int, world: int) -> Task:
         return make_task(simulate(n_users=size, seed=world))
 
+    @piece
     def _judged(self, key: str, recipe: Recipe, seed: int) -> dict:
-        def make() -> dict:
-            task = self._task(RECORDED, seed)
-            trained = lab.train(task, recipe, task.before(task.test_from), seed)
-            referee = lab.make_referee(task)
-            return {"found": referee.judge(trained.logits(referee.examples))}
+        task = self._task(RECORDED, seed)
+        trained = lab.train(task, recipe, task.before(task.test_from), seed)
+        referee = lab.make_referee(task)
+        return referee.judge(trained.logits(referee.examples))
 
-        return self.cells.get(key, make)["found"]
+    # ------------------------------------------------------------ the record
 
-
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece with those it needs."""
-    pieces: dict[tuple, list[tuple]] = {}
-    for size in (RECORDED, LIVE):
-        before: list[tuple] = []
-        for step in CHOOSING:
-            now = [("tune", size, step, world) for world in TUNING_WORLDS]
-            pieces |= {piece: list(before) for piece in now}
-            before += now
-        for seed in SEEDS:
-            pieces["story", size, seed] = list(before)
-        if size == RECORDED:
-            tuned = list(before)
-    for name in OPTIMIZERS:
-        tries = [("try_optimizer", name, world) for world in TUNING_WORLDS]
-        pieces |= {piece: tuned for piece in tries}
-        pieces |= {("optimizer", name, seed): tuned + tries for seed in SEEDS}
-    for seed in SEEDS:
-        pieces |= {("fault", name, seed): tuned for name in FAULTS}
-        pieces |= {("curve", n, v, seed): tuned for n in CURVES for v in (0.0, *GRID[n])}
-        pieces |= {("one_epoch", n, seed): tuned for n in (*ROWS_PER_VALUE, 0)}
-        pieces |= {("spike", s, o, seed): [] for s in SPIKES for o in SPIKE_OPTIMIZERS}
-        pieces |= {("calibration", n, seed): tuned for n in PER_CLICK}
-    return pieces
-
-
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, TUNING_WORLDS, LIVE, RECORDED, STEPS, GRID, FAULTS, OPTIMIZERS])
+    def figures(self) -> dict:
+        """What the record holds."""
+        over = lambda piece, *arguments: [piece(*arguments, seed) for seed in SEEDS]
+        return {
+            "users": {"live": LIVE, "recorded": RECORDED},
+            "chosen": {str(size): self.chosen(size) for size in (LIVE, RECORDED)},
+            "good": {str(size): asdict(self.good(size)) for size in (LIVE, RECORDED)},
+            "story": {str(size): over(self.story, size) for size in (LIVE, RECORDED)},
+            "faults": {name: over(self.fault, name) for name in FAULTS},
+            "on_the_edge": {str(size): self.on_the_edge(size) for size in (LIVE, RECORDED)},
+            "curves": {
+                name: {f"{value:g}": over(self.curve, name, value) for value in (0.0, *GRID[name])}
+                for name in CURVES
+            },
+            "optimizers": {
+                name: {
+                    "recipe": asdict(self.optimizer_recipe(name)),
+                    "found": over(self.optimizer, name),
+                }
+                for name in OPTIMIZERS
+            },
+            "one_epoch": {str(n): over(self.one_epoch, n) for n in (*ROWS_PER_VALUE, 0)},
+            "spike": {o: {s: over(self.spike, s, o) for s in SPIKES} for o in SPIKE_OPTIMIZERS},
+            "calibration": {
+                "all" if n is None else f"1:{n:g}": over(self.calibration, n) for n in PER_CLICK
+            },
+        }
 
 
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    over = lambda piece, *arguments: [piece(*arguments, seed) for seed in SEEDS]
-    figures = {
-        "users": {"live": LIVE, "recorded": RECORDED},
-        "chosen": {str(size): work.chosen(size) for size in (LIVE, RECORDED)},
-        "good": {str(size): asdict(work.good(size)) for size in (LIVE, RECORDED)},
-        "story": {str(size): over(work.story, size) for size in (LIVE, RECORDED)},
-        "faults": {name: over(work.fault, name) for name in FAULTS},
-        "on_the_edge": {str(size): work.on_the_edge(size) for size in (LIVE, RECORDED)},
-        "curves": {
-            name: {f"{value:g}": over(work.curve, name, value) for value in (0.0, *GRID[name])}
-            for name in CURVES
-        },
-        "optimizers": {
-            name: {
-                "recipe": asdict(work.optimizer_recipe(name)),
-                "found": over(work.optimizer, name),
-            }
-            for name in OPTIMIZERS
-        },
-        "one_epoch": {str(n): over(work.one_epoch, n) for n in (*ROWS_PER_VALUE, 0)},
-        "spike": {o: {s: over(work.spike, s, o) for s in SPIKES} for o in SPIKE_OPTIMIZERS},
-        "calibration": {
-            "all" if n is None else f"1:{n:g}": over(work.calibration, n) for n in PER_CLICK
-        },
-    }
+def report(figures: dict) -> None:
+    """Print what was found."""
     share = lambda rows: [round(row["share"], 3) for row in rows]
     for size, stories in figures["story"].items():
         for step in STEPS:
@@ -306,6 +251,3 @@ def main() -> None:
     print("on the edge of its grid:", figures["on_the_edge"])
     for name, entry in figures["optimizers"].items():
         print(f"{name:36}", entry["recipe"]["lr"], share(entry["found"]))
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)

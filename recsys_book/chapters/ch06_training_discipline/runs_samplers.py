@@ -9,8 +9,7 @@ import numpy as np
 from recsys_book.chapters.ch06_training_discipline import samplers as lab
 from recsys_book.chapters.ch06_training_discipline.samplers import Setting, Task, Variant
 from recsys_book.data import load
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run
+from recsys_book.reproduce import Pieces, piece
 from recsys_book.service import simulate
 
 NAME = "ch06/samplers"
@@ -44,20 +43,14 @@ def name_of(variant: Variant) -> str:
 TABLE = {name_of(variant): variant for variant in lab.TABLE}
 
 
-class Work:
+class Work(Pieces):
     """The pieces of the run."""
 
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-
+    @piece
     def try_variant(self, where: str, key: str) -> list:
         """Every drawn setting of a variant: [recall, epochs] each."""
-
-        def make() -> dict:
-            task, variant = self._task(where, TUNING_WORLD), self.variant(key)
-            return {"tried": [lab.try_setting(task, variant, s) for s in lab.draws()]}
-
-        return self.cells.get(f"try {where} {key}", make)["tried"]
+        task, variant = self._task(where, TUNING_WORLD), self.variant(key)
+        return [lab.try_setting(task, variant, s) for s in lab.draws()]
 
     def setting(self, where: str, key: str) -> Setting:
         """The best on validation, with its epochs."""
@@ -65,20 +58,17 @@ class Work:
         best = int(tried[:, 0].argmax())
         return lab.with_epochs(lab.draws()[best], float(tried[best, 1]))
 
-    def figures(self, where: str, key: str, seed: int) -> dict:
+    @piece
+    def found(self, where: str, key: str, seed: int) -> dict:
         """A variant fitted on everything before the test, and scored once."""
+        task = self._task(where, seed)
+        setting = self.setting(where, key)
+        return lab.fit_and_judge(task, self.variant(key), setting, seed)
 
-        def make() -> dict:
-            task = self._task(where, seed)
-            setting = self.setting(where, key)
-            return {"found": lab.fit_and_judge(task, self.variant(key), setting, seed)}
-
-        return self.cells.get(f"figures {where} {key} {seed}", make)["found"]
-
+    @piece
     def baselines(self, where: str, seed: int) -> dict:
         """Popularity on the same test."""
-        make = lambda: {"found": lab.baselines(self._task(where, seed))}
-        return self.cells.get(f"baselines {where} {seed}", make)["found"]
+        return lab.baselines(self._task(where, seed))
 
     def variant(self, key: str) -> Variant:
         """By its name in the table, or sweep:value."""
@@ -92,76 +82,54 @@ class Work:
             return lab.movielens_task(load("ml-latest-small"))
         return lab.simulated_task(simulate(n_users=USERS, seed=seed))
 
+    # ------------------------------------------------------------ the record
+
+    def figures(self) -> dict:
+        """What the record holds."""
+        simulated = {
+            key: {
+                "variant": asdict(self.variant(key)),
+                "setting": asdict(self.setting("simulated", key)),
+                "found": [self.found("simulated", key, seed) for seed in SEEDS],
+            }
+            for key in (*TABLE, *sweep_keys())
+        }
+        real = {
+            key: {
+                "variant": asdict(self.variant(key)),
+                "setting": asdict(self.setting("MovieLens", key)),
+                "found": [self.found("MovieLens", key, seed) for seed in REAL_SEEDS],
+            }
+            for key in TABLE
+        }
+        return {
+            "table": {key: simulated[key] for key in TABLE},
+            "sweeps": {
+                sweep: {value: simulated[f"{sweep}:{value}"] for value in variants}
+                for sweep, variants in SWEEPS.items()
+            },
+            "popularity": [self.baselines("simulated", seed)["Popularity"] for seed in SEEDS],
+            "MovieLens": real,
+            "MovieLens popularity": self.baselines("MovieLens", 0)["Popularity"],
+        }
+
 
 def sweep_keys() -> list[str]:
     """sweep:value of every variant in a sweep."""
     return [f"{sweep}:{value}" for sweep, variants in SWEEPS.items() for value in variants]
 
 
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece with those it needs."""
-    pieces: dict[tuple, list[tuple]] = {}
-    wanted = [("simulated", key, SEEDS) for key in (*TABLE, *sweep_keys())]
-    wanted += [("MovieLens", key, REAL_SEEDS) for key in TABLE]
-    for where, key, seeds in wanted:
-        tries = ("try_variant", where, key)
-        pieces[tries] = []
-        pieces |= {("figures", where, key, seed): [tries] for seed in seeds}
-    pieces |= {("baselines", "simulated", seed): [] for seed in SEEDS}
-    pieces["baselines", "MovieLens", 0] = []
-    return pieces
+def ready() -> None:
+    """What is missing is told before processes start."""
+    load("ml-latest-small")
 
 
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, TUNING_WORLD, USERS, REAL_SEEDS, SWEEPS, TABLE])
-
-
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    load("ml-latest-small")  # better missing now than in an hour
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    simulated = {
-        key: {
-            "variant": asdict(work.variant(key)),
-            "setting": asdict(work.setting("simulated", key)),
-            "found": [work.figures("simulated", key, seed) for seed in SEEDS],
-        }
-        for key in (*TABLE, *sweep_keys())
-    }
-    real = {
-        key: {
-            "variant": asdict(work.variant(key)),
-            "setting": asdict(work.setting("MovieLens", key)),
-            "found": [work.figures("MovieLens", key, seed) for seed in REAL_SEEDS],
-        }
-        for key in TABLE
-    }
-    figures = {
-        "table": {key: simulated[key] for key in TABLE},
-        "sweeps": {
-            sweep: {value: simulated[f"{sweep}:{value}"] for value in variants}
-            for sweep, variants in SWEEPS.items()
-        },
-        "popularity": [work.baselines("simulated", seed)["Popularity"] for seed in SEEDS],
-        "MovieLens": real,
-        "MovieLens popularity": work.baselines("MovieLens", 0)["Popularity"],
-    }
+def report(figures: dict) -> None:
+    """Print what was found."""
     for key, entry in figures["table"].items():
         mean = lambda name, rows: round(float(np.mean([row[name] for row in rows])), 4)
-        for rows in (entry["found"], real[key]["found"]):
+        for rows in (entry["found"], figures["MovieLens"][key]["found"]):
             print(f"{key:28}", {name: mean(name, rows) for name in rows[0]})
     for sweep, variants in figures["sweeps"].items():
         for value, entry in variants.items():
             print(sweep, value, [round(row["recall"], 4) for row in entry["found"]])
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)

@@ -14,7 +14,6 @@ from dataclasses import replace
 import torch
 
 from recsys_book.chapters.ch06_training_discipline import speed as lab
-from recsys_book.reproduce.record import Run
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Task, make_task
 
@@ -92,10 +91,9 @@ def race(
     return found
 
 
-def main() -> None:
-    """Run it all, print it, record it."""
+def figures() -> dict:
+    """What the record holds; printed as it is found."""
     prepare()
-    run = Run(NAME, list(SEEDS))
     task, rows, _ = cut(SEEDS[0])
     raced = race(task, rows, lab.VARIANTS, ROUNDS)
     tables = lab.table_sizes(task, rows)
@@ -108,5 +106,4 @@ def main() -> None:
         for size in tuned:
             ends = {rule: one["looks"][-1]["log_loss"] for rule, one in runs[-1][size].items()}
             print("seed", seed, "batch", size, ends, flush=True)
-    path = run.write({"race": raced, "tables": tables, "tuned": tuned, "batches": runs})
-    print("written to", path)
+    return {"race": raced, "tables": tables, "tuned": tuned, "batches": runs}

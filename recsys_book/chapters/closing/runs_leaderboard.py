@@ -20,8 +20,8 @@ from recsys_book.chapters.closing.leaderboard import (
     makers,
     outcome,
 )
-from recsys_book.reproduce.cells import Cells, in_processes
-from recsys_book.reproduce.record import Run, read_record
+from recsys_book.reproduce import Pieces, piece
+from recsys_book.reproduce.record import read_record
 from recsys_book.service import run_online, simulate
 
 NAME = "closing/leaderboard"
@@ -30,8 +30,10 @@ SEEDS, DAYS = (5, 6, 7, 8, 9), 14
 
 def chosen_settings() -> dict[str, dict]:
     """Entry → the settings that its chapter's record chose."""
-    records = ("ch00/simulated", "ch03/simulated", "ch04/simulated", "ch05/simulated")
-    rungs, ncf, youtube, wide = (read_record(name)["figures"] for name in records)
+    rungs = read_record("ch00/simulated")["figures"]
+    ncf = read_record("ch03/simulated")["figures"]
+    youtube = read_record("ch04/simulated")["figures"]
+    wide = read_record("ch05/simulated")["figures"]
     epochs = lambda runs: {"epochs": round(mean(run["epochs"] for run in runs))}
     of_head = lambda head: youtube["heads"][head] | epochs(youtube["second"][head]["untold"])
     neumf_epochs = [{"epochs": world["epochs"]["NeuMF"]} for world in ncf["worlds"]]
@@ -47,16 +49,23 @@ def chosen_settings() -> dict[str, dict]:
     }
 
 
-class Work:
-    """The run: each public method is one kind of piece."""
+class Work(Pieces):
+    """The run: every entry in every world."""
 
-    def __init__(self, cells: Cells) -> None:
-        self.cells, self.makers = cells, makers(chosen_settings())
-
+    @piece
     def in_charge(self, name: str, seed: int) -> dict:
         """One entry in one world."""
-        make = lambda: run_entry(self.makers[name], seed, DAYS)
-        return self.cells.get(f"in charge {name} {seed}", make)
+        return run_entry(makers(chosen_settings())[name], seed, DAYS)
+
+    # ------------------------------------------------------------ the record
+
+    def figures(self) -> dict:
+        """What the record holds."""
+        return {
+            "days": DAYS,
+            "settings": chosen_settings(),
+            "entries": {name: [self.in_charge(name, seed) for seed in SEEDS] for name in CHAPTERS},
+        }
 
 
 def run_entry(make_policy: Maker, seed: int, days: int) -> dict:
@@ -75,37 +84,10 @@ def run_entry(make_policy: Maker, seed: int, days: int) -> dict:
     return outcome(world, run_online(world, policy, days, seed=seed))
 
 
-def plan() -> dict[tuple, list[tuple]]:
-    """Every piece with those it needs: none."""
-    return {("in_charge", name, seed): [] for seed in SEEDS for name in CHAPTERS}
-
-
-def open_cells() -> Cells:
-    """Where the pieces are kept."""
-    return Cells(NAME, [SEEDS, DAYS, chosen_settings()])
-
-
-def make_worker() -> Work:
-    """In each process."""
-    return Work(open_cells())
-
-
-def main() -> None:
-    """Run it all, print it, record it."""
-    run = Run(NAME, list(SEEDS))
-    cells = open_cells()
-    in_processes(plan(), make_worker)
-    work = Work(cells)
-    figures = {
-        "days": DAYS,
-        "settings": chosen_settings(),
-        "entries": {name: [work.in_charge(name, seed) for seed in SEEDS] for name in CHAPTERS},
-    }
+def report(figures: dict) -> None:
+    """Print what was found."""
     for figure in ORACLES:
         print(ranking_table(figures["entries"], figure).to_string())
-    path = run.write(figures, pieces=cells.sums())
-    cells.finish()
-    print("written to", path)
 
 
 # ---------------------------------------------------------------- an entry of one's own
@@ -122,7 +104,8 @@ def enter(spec: str) -> None:
     Raises:
         ValueError: no such function; no record; a list that breaks the rules.
     """
-    make_policy, record = load_maker(spec), read_record(NAME)
+    name = NAME  # in a variable: this run reads that record and does not depend on it
+    make_policy, record = load_maker(spec), read_record(name)
     seeds, days = record["seeds"], record["figures"]["days"]
     rows = []
     for seed in seeds:

@@ -332,7 +332,7 @@ def test_gpu_lines_change_one_thing_each():
 def test_no_gpu_no_record(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="measures a CUDA device"):
-        gpu_run.main()
+        gpu_run.ready()
 
 
 def test_what_is_chosen_meets_the_target_soonest(monkeypatch):

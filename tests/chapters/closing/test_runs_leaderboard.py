@@ -16,6 +16,7 @@ from recsys_book.reproduce import (
     read_record,
 )
 from recsys_book.reproduce import record as record_module
+from recsys_book.reproduce.runs import remake
 from recsys_book.service import simulate
 
 
@@ -49,21 +50,17 @@ def small_run(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "CHAPTERS", dict.fromkeys(
         ["popularity", "EASE", "oracle by clicks", "oracle by watch time"], "00"
     ))  # fmt: skip
-    monkeypatch.setattr(
-        run, "in_processes",
-        lambda pieces, make: [getattr(make(), p[0])(*p[1:]) for p in pieces],
-    )  # fmt: skip
     return tmp_path
 
 
 def test_the_run_writes_its_record_and_takes_entries(small_run, capsys, monkeypatch):
     with pytest.raises(ValueError, match="name is 'closing/leaderboard'; the records are"):
         run.enter("recsys_book.chapters.closing.leaderboard:popularity")
-    run.main()
+    remake(run.NAME, workers=0)
     record = read_record("closing/leaderboard")
     entries = record["figures"]["entries"]
     assert record["seeds"] == [5, 6] and len(entries["EASE"]) == 2
-    assert not (small_run / "closing" / ".leaderboard.cells").exists()
+    assert not (small_run / "closing" / ".leaderboard.pieces").exists()
     before = (small_run / "closing" / "leaderboard.json").read_text()
     capsys.readouterr()
     spec = "recsys_book.chapters.closing.leaderboard:popularity"
@@ -109,6 +106,6 @@ def test_the_record_is_whole():
     for name, rows in entries.items():
         assert len(rows) == n, name
         for row in rows:
-            assert row["clicks"] > 0 and row["hours"] > 0 and row["commit"] != "unknown"
+            assert row["clicks"] > 0 and row["hours"] > 0
     # What the settings' records hold now is what the entries were trained with.
     assert record["figures"]["settings"] == run.chosen_settings()

@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import numbers
 
+import numpy as np
 import torch
 from torch import Tensor
+
+LONGEST = 80  # characters of a value in a message
 
 
 def check_ids(name: str, ids: Tensor, n: int) -> None:
@@ -34,6 +37,9 @@ def check_ids(name: str, ids: Tensor, n: int) -> None:
     if low < 0 or high >= n:
         bad = low if low < 0 else high
         raise ValueError(f"{name} contains {bad}; ids must run from 0 to {n - 1}")
+
+
+LONGEST = 80  # characters of a value in a message
 
 
 class NotFinite(ValueError):
@@ -80,3 +86,9 @@ def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
             f"{name_a} has shape {tuple(a.shape)} and {name_b} {tuple(b.shape)}; "
             "they must be the same"
         )
+
+
+def shown(value: object) -> str:
+    """A value as a person would write it, at most a line of it."""
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"

@@ -7,7 +7,6 @@ content and ids in one gradient (`recsys_book.models.content_factorization`).
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,11 +75,6 @@ def hashed_words(texts: Sequence[str], buckets: int) -> Tensor:
     check_positive("buckets", buckets)
     hashed = HashingVectorizer(n_features=buckets, dtype=np.float64).transform(texts)
     return torch.from_numpy(hashed.toarray()).float()
-
-
-def has_sentence_encoder() -> bool:
-    """Whether the package sentence-transformers is installed; its weights are another matter."""
-    return importlib.util.find_spec("sentence_transformers") is not None
 
 
 def sentence_vectors(texts: Sequence[str], model: str = "all-MiniLM-L6-v2") -> Tensor:

@@ -35,22 +35,16 @@ class PaddedEmbedding(nn.Module):
         n: number of real ids; n itself is the padding id.
         dim: D.
         init_std: standard deviation of the normal initialization.
-        max_norm: where given, a longer row is scaled down to this length, in the table itself, when
-            it is looked up.
 
     Shapes: ids `[...]` in 0..n → `[..., D]`.
     """
 
-    def __init__(
-        self, n: int, dim: int, init_std: float = 0.1, max_norm: float | None = None
-    ) -> None:
+    def __init__(self, n: int, dim: int, init_std: float = 0.1) -> None:
         super().__init__()
         check_positive("n", n)
         check_positive("dim", dim)
-        if max_norm is not None:
-            check_positive("max_norm", max_norm)
         self.n = n
-        self.table = nn.Embedding(n + 1, dim, padding_idx=n, max_norm=max_norm)
+        self.table = nn.Embedding(n + 1, dim, padding_idx=n)
         with torch.no_grad():
             nn.init.normal_(self.table.weight, std=init_std)
             self.table.weight[n] = 0

@@ -38,36 +38,6 @@ def bce(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels, weight=weight)
 
 
-def bpr_loss(positive: Tensor, negative: Tensor) -> Tensor:
-    """Bayesian personalized ranking: the mean of −ln sigmoid(positive − negative).
-
-    Rendle, Freudenthaler, Gantner, Schmidt-Thieme: BPR: Bayesian Personalized Ranking from Implicit
-    Feedback. UAI 2009, https://arxiv.org/abs/1205.2618, section 4.1. Only differences count: adding
-    the same number to every score of a user changes nothing. The paper's L2 term is left to the
-    optimizer.
-
-    Args:
-        positive: `[B]` scores of items that were chosen.
-        negative: `[B]` or `[B, n]` scores of items that the same user was not seen to choose.
-
-    Returns:
-        a scalar tensor.
-
-    Raises:
-        ValueError: another shape (broadcasting would pair the scores of different users), or no
-            score.
-    """
-    if positive.dim() != 1 or negative.shape[:1] != positive.shape or negative.dim() > 2:
-        raise ValueError(
-            f"negative has shape {tuple(negative.shape)} and positive {tuple(positive.shape)}; "
-            "they must be [B] or [B, n], and [B]"
-        )
-    check_positive("negative, its number of scores,", negative.numel())
-    if negative.dim() == 2:
-        positive = positive.unsqueeze(-1)  # [B, 1]
-    return F.softplus(negative - positive).mean()
-
-
 def sampled_softmax_loss(
     positive: Tensor,
     negative: Tensor,

@@ -33,7 +33,7 @@ class FTRL(torch.optim.Optimizer):
     """FTRL-Proximal, each weight with a learning rate of its own.
 
     With g the gradient of a weight at a step, n the sum of its squared gradients before, and
-    r(n) = n^(−lr_power), the square root where lr_power is −0.5:
+    r(n) = √n:
 
         σ = r(n + g²) / lr − r(n) / lr,   n ← n + g²,   z ← z + g − σ w
         w = 0                                            where |z| <= l1
@@ -60,7 +60,6 @@ class FTRL(torch.optim.Optimizer):
         l1: strength of |w|; what makes zeros.
         l2: strength of w²/2.
         beta: β, keeps the first steps small.
-        lr_power: how fast the rates fall with n, at most 0; −0.5 as in the paper.
 
     Raises:
         ValueError: an argument out of range; at the first step, a parameter that is not zero.
@@ -74,9 +73,8 @@ class FTRL(torch.optim.Optimizer):
         l1: float = 0.0,
         l2: float = 0.0,
         beta: float = 1.0,
-        lr_power: float = -0.5,
     ) -> None:
-        defaults = {"lr": lr, "l1": l1, "l2": l2, "beta": beta, "lr_power": lr_power}
+        defaults = {"lr": lr, "l1": l1, "l2": l2, "beta": beta}
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict) -> None:
@@ -85,8 +83,6 @@ class FTRL(torch.optim.Optimizer):
         check_positive("lr", options["lr"])
         for name in ("l1", "l2", "beta"):
             check_positive(name, options[name], zero_allowed=True)
-        if not options["lr_power"] <= 0:
-            raise ValueError(f"lr_power is {options['lr_power']!r}; it must be 0 or less")
         super().add_param_group(param_group)
 
     @torch.no_grad()
@@ -137,7 +133,7 @@ def _start(weight: Tensor, group: dict) -> dict[str, Tensor]:
         )
     # Sums over a whole training: half precision would soon stop counting.
     n = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    start = (group["beta"] + n.pow(-group["lr_power"])) / group["lr"]
+    start = (group["beta"] + n.sqrt()) / group["lr"]
     return {"z": torch.zeros_like(n), "n": n, "d": start}
 
 
@@ -149,11 +145,11 @@ def ftrl_update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: di
         z, n, d: what is kept of each: the corrected sum of gradients, the sum of their squares,
             and (beta + r(n)) / lr as it was at the last step.
         g: gradients.
-        group: "lr", "l1", "l2", "beta" and "lr_power".
+        group: "lr", "l1", "l2" and "beta".
     """
     moved = g != 0
     n += g.to(n.dtype) ** 2
-    slower = (group["beta"] + n.pow(-group["lr_power"])) / group["lr"]
+    slower = (group["beta"] + n.sqrt()) / group["lr"]
     z += torch.where(moved, g - (slower - d) * w, 0.0)
     d.copy_(torch.where(moved, slower, d))
     pulled = z.sign() * (z.abs() - group["l1"]).clamp(min=0)

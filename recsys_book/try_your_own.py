@@ -21,7 +21,7 @@ import pandas as pd
 from recsys_book.chapters.own_log.figures import items_explorer
 from recsys_book.chapters.own_log.lab import Trial, try_log
 from recsys_book.data import Interactions
-from recsys_book.data.text_tables import read_cells
+from recsys_book.reading.tables import read_cells
 from recsys_book.show import plots
 
 

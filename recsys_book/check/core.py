@@ -17,7 +17,6 @@ import signal
 import sys
 import textwrap
 import threading
-import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 import numpy as np
@@ -72,7 +72,7 @@ class Exercise:
         judge: (answer, seed) → None if it holds, else a Finding. With seed None the same small
             cases each time, with a number cases drawn by it.
         hints: name of a misconception → hint, in words to the learner.
-        borrowed: "module.name" of what the package has ready; an answer may not call it.
+        borrowed: "module.name" of what the package has ready; an answer may not be it.
     """
 
     title: str
@@ -650,59 +650,18 @@ def _missing(answer: Any) -> bool:
 
 
 def _lent(answer: Any, borrowed: Sequence[str]) -> str | None:
-    """Which of the package's own functions an answer, or a part of it, is or calls; None if none
-    of them."""
-    things = {}
-    for path in borrowed:
-        module, _, name = path.rpartition(".")
-        __import__(module)
-        things[path] = getattr(sys.modules[module], name)
+    """Which of the package's own functions or classes an answer, or a part of it, is; None if none
+    of them. One that calls them is the learner's own."""
     if isinstance(answer, Mapping):
         return next(filter(None, (_lent(part, borrowed) for part in answer.values())), None)
     if isinstance(answer, functools.partial):
         return _lent(answer.func, borrowed)
-    kind = answer if inspect.isclass(answer) else type(answer)
-    own = inspect.isclass(answer) or kind.__module__ not in ("builtins", "functools", "torch")
-    methods = list(vars(kind).values()) if own and callable(answer) else []
-    for thing in (answer, *methods, *_helpers(answer, [])):
-        for path, theirs in things.items():
-            if thing is theirs:
-                return path
-            if inspect.isclass(thing) and inspect.isclass(theirs) and issubclass(thing, theirs):
-                return path
-        if not isinstance(thing, types.FunctionType):
-            continue
-        names, space = _names(thing.__code__), inspect.getclosurevars(thing)
-        reach = {**thing.__globals__, **space.nonlocals}
-        for path, theirs in things.items():
-            module, _, name = path.rpartition(".")
-            if any(reach.get(n) is theirs for n in names):
-                return path
-            modules = [reach.get(n) for n in names] + [sys.modules.get(n) for n in names]
-            if name in names and any(
-                isinstance(m, types.ModuleType) and getattr(m, name, None) is theirs
-                for m in modules
-            ):
-                return path
+    for path in borrowed:
+        module, _, name = path.rpartition(".")
+        theirs = getattr(import_module(module), name)
+        inherits = (
+            inspect.isclass(answer) and inspect.isclass(theirs) and issubclass(answer, theirs)
+        )
+        if answer is theirs or inherits or (inspect.isclass(theirs) and type(answer) is theirs):
+            return path
     return None
-
-
-def _helpers(answer: Any, found: list) -> list:
-    """Functions of a learner's own notebook or module that an answer calls, and those they call."""
-    if isinstance(answer, types.FunctionType):
-        for name in _names(answer.__code__):
-            other = answer.__globals__.get(name)
-            own = isinstance(other, types.FunctionType) and other.__module__ == answer.__module__
-            if own and other is not answer and other not in found:
-                found.append(other)
-                _helpers(other, found)
-    return found
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """Names that a function uses, those of functions inside it too."""
-    names = set(code.co_names) | set(code.co_freevars)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names(constant) - set(code.co_cellvars)  # those are its own variables
-    return names

@@ -16,7 +16,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from recsys_book.data.text_tables import DAMAGED
+from recsys_book.reading.packed import DAMAGED
 
 #: RuntimeError, NotImplementedError among them: a member with a password, or packed in a way that
 #: is not known here, as damage may have it.

@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recsys_book.data.text_tables import A_FRAME, Origin, shown, whole_numbers
+from recsys_book.arguments import shown
+from recsys_book.reading.tables import A_FRAME, Origin, whole_numbers
 
 #: Beyond it a float stands for several whole numbers.
 _EXACT = 2**53

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from recsys_book.arguments import check_ids
 from recsys_book.data import frames
-from recsys_book.data.text_tables import A_FRAME, Origin, read_cells
-from recsys_book.data.times import to_times
 from recsys_book.data.vocabulary import Vocabulary
+from recsys_book.reading.tables import A_FRAME, Origin, read_cells
+from recsys_book.reading.times import to_times
 
 #: Marks an empty place in a table of candidate items.
 ABSENT = -1

@@ -68,7 +68,6 @@ class ItemKNN(_ScoresUsers):
         k: neighbours kept per item.
         shrinkage: h, at least 0.
         damping: exponent a; user u counts 1 / (items of u)^a. 0 counts everybody alike.
-        popularity_exponent: exponent of the norms, 1 for the cosine; less favours popular items.
         block: items whose similarities stand in memory at once.
     """
 
@@ -78,7 +77,6 @@ class ItemKNN(_ScoresUsers):
         k: int = 100,
         shrinkage: float = 10.0,
         damping: float = 0.5,
-        popularity_exponent: float = 1.0,
         block: int = 1_024,
     ) -> None:
         check_positive("k", k)
@@ -89,7 +87,7 @@ class ItemKNN(_ScoresUsers):
         length = np.asarray(self.chosen.sum(axis=1)).ravel()
         weight = np.maximum(length, 1) ** (-damping / 2)
         x = (sparse.diags(weight) @ self.chosen).tocsc()
-        norm = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel()) ** popularity_exponent
+        norm = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel())
         columns = []
         for first in range(0, self.n_items, block):
             together = (x.T @ x[:, first : first + block]).tocoo()  # [N, block]

@@ -56,14 +56,6 @@ class CandidateGenerator(nn.Module):
         init_std: float = 0.01,
     ) -> None:
         super().__init__()
-        self.arguments = {
-            "n_items": int(n_items),
-            "dim": int(dim),
-            "hidden": [int(h) for h in hidden],
-            "cardinalities": [int(c) for c in cardinalities],
-            "context_dim": int(context_dim),
-            "oldest": None if oldest is None else float(oldest),
-        }  # what a saved model is made again from
         if len(hidden) == 0:
             raise ValueError("hidden is empty; the last hidden layer is the user vector")
         if oldest is not None:
@@ -155,14 +147,6 @@ class WatchTimeRanker(nn.Module):
         init_std: float = 0.01,
     ) -> None:
         super().__init__()
-        self.arguments = {
-            "n_items": int(n_items),
-            "n_continuous": int(n_continuous),
-            "cardinalities": [int(c) for c in cardinalities],
-            "dim": int(dim),
-            "field_dim": int(field_dim),
-            "hidden": [int(h) for h in hidden],
-        }  # what a saved model is made again from
         check_positive("n_continuous", n_continuous, zero_allowed=True)
         self.n_items, self.n_continuous = n_items, n_continuous
         self.items = _padded_table(n_items, dim, init_std)  # [N + 1, dim], the last row is 0

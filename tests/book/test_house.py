@@ -207,7 +207,9 @@ def test_a_failed_build_keeps_the_last_good_book(tmp_path, monkeypatch, capfd):
     assert build.main() == 1
     assert (finished / "index.html").read_text() == "good"
     assert "the last good book stays" in capfd.readouterr().err
-    monkeypatch.setattr(build, "execute", lambda jobs, pages: (True, ["00_first.ipynb:\nZeroDivision"]))
+    monkeypatch.setattr(
+        build, "execute", lambda jobs, pages: (True, ["00_first.ipynb:\nZeroDivision"])
+    )
     assert build.main() == 1
     told = capfd.readouterr().err
     assert "00_first.ipynb:\nZeroDivision" in told and "the last good book stays" in told

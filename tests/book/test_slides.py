@@ -423,7 +423,7 @@ def test_a_failed_deck_fails_the_build_and_leaves_the_last_good_book(tmp_path, m
     (tmp_path / "html" / "index.html").write_text("good")
     monkeypatch.setattr(build, "FINISHED", tmp_path / "html")
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(build, "execute", lambda jobs: (False, []))
+    monkeypatch.setattr(build, "execute", lambda jobs, pages: (False, []))
     monkeypatch.setattr(build.subprocess, "run", lambda *a, **k: Done())
     monkeypatch.setattr(build.slides, "make_all", no_slides)
     monkeypatch.setattr(sys, "argv", ["build.py"])

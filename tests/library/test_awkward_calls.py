@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from recsys_book import embeddings, layers, losses, metrics, sampling, serving
+from recsys_book import embeddings, index, layers, losses, metrics, samplers, sampling
 from recsys_book.data.interactions import ABSENT, Interactions
 from recsys_book.evaluate import full_catalogue, leave_one_out, sampled_candidates
 from recsys_book.layers import FieldEmbedding, FieldLinear, masked_mean
@@ -36,10 +36,10 @@ def item_scores(users):
 
 
 SAMPLERS = {
-    "uniform": sampling.UniformSampler,
-    "popularity": sampling.PopularitySampler,
-    "in-batch": sampling.InBatchSampler,
-    "hard": lambda seen: sampling.HardSampler(seen, item_scores, pool=2),
+    "uniform": samplers.UniformSampler,
+    "popularity": samplers.PopularitySampler,
+    "in-batch": samplers.InBatchSampler,
+    "hard": lambda seen: samplers.HardSampler(seen, item_scores, pool=2),
 }
 PAIR_MODELS = {
     "MF": lambda: MatrixFactorization(U, N),
@@ -78,7 +78,7 @@ def draw(kind, part):
 
 def search(kind, part):
     vectors = torch.randn(90, 4, generator=torch.Generator().manual_seed(0))
-    return lambda: serving.build_index(vectors, kind).search(torch.empty(0, 4), 3)[part]
+    return lambda: index.build_index(vectors, kind).search(torch.empty(0, 4), 3)[part]
 
 
 EMPTY = {
@@ -89,7 +89,7 @@ EMPTY = {
        PAIR_MODELS.items()},
     **{name: (lambda m=make, b=bags: m()(FIELDS, b), (0,)) for name, (make, bags) in
        FIELD_MODELS.items()},
-    **{f"{kind} search, {what}": (search(kind, part), (0, 3)) for kind in serving.KINDS
+    **{f"{kind} search, {what}": (search(kind, part), (0, 3)) for kind in index.KINDS
        for part, what in enumerate(("scores", "ids"))},
     "generator": (lambda: two_stages()[0](HISTORY, CONTEXT, NUMBERS), (0, 2)),
     "generator, as served": (lambda: two_stages()[0].score(HISTORY, CONTEXT), (0, N)),
@@ -152,7 +152,7 @@ NO_MEAN = {
     "log-loss": lambda: metrics.log_loss(NUMBERS, NUMBERS),
     "RMSE": lambda: metrics.rmse(NUMBERS, NUMBERS),
     "watch time": lambda: metrics.mispredicted_watch_time(NUMBERS, NUMBERS, IDS),
-    "recall of a search": lambda: serving.recall(torch.empty(0, 3), torch.empty(0, 3)),
+    "recall of a search": lambda: index.recall(torch.empty(0, 3), torch.empty(0, 3)),
     "share colliding": lambda: embeddings.share_colliding(IDS),
     "leave one out": lambda: leave_one_out(
         MatrixFactorization(U, N), IDS, torch.empty(0, 3, dtype=torch.int64), k=2
@@ -162,8 +162,6 @@ NO_MEAN = {
     ),
     "full catalogue": lambda: full_catalogue(MatrixFactorization(U, N).score, NO_LOG, k=2),
     "cross-entropy": lambda: losses.bce(NUMBERS, NUMBERS),
-    "BPR": lambda: losses.bpr_loss(NUMBERS, NUMBERS),
-    "BPR, no negatives": lambda: losses.bpr_loss(torch.zeros(3), torch.empty(3, 0)),
     "sampled softmax": lambda: losses.sampled_softmax_loss(NUMBERS, torch.empty(0, 3)),
     "in-batch softmax": lambda: losses.in_batch_softmax_loss(torch.empty(0, 0)),
     "watch-time loss": lambda: losses.watch_time_loss(NUMBERS, NUMBERS.bool(), NUMBERS),

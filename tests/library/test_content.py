@@ -13,7 +13,6 @@ from sklearn.feature_extraction.text import CountVectorizer
 from recsys_book.content import (
     ContentUnavailable,
     category_means,
-    has_sentence_encoder,
     hashed_words,
     one_hots,
     sentence_vectors,
@@ -84,7 +83,6 @@ def test_sentence_vectors_come_from_the_package_where_it_is(monkeypatch):
     fake.SentenceTransformer = FakeEncoder
     fake.__spec__ = types.SimpleNamespace()
     monkeypatch.setitem(sys.modules, "sentence_transformers", fake)
-    assert has_sentence_encoder()
     vectors = sentence_vectors(["one", ""])
     assert torch.allclose(vectors, torch.tensor([[0.6, 0.8], [0, 0]]))
     assert vectors.dtype == torch.float32
@@ -96,9 +94,6 @@ def test_without_the_package_one_error_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(ContentUnavailable, match="pip install sentence-transformers"):
         sentence_vectors(["one"])
-    monkeypatch.delitem(sys.modules, "sentence_transformers")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert not has_sentence_encoder()
 
 
 def test_bad_texts():

@@ -42,11 +42,10 @@ def test_the_padding_row_never_trains_under_weight_decay_either(optimizer):
 
 
 def test_padded_embedding_limits():
-    layer = PaddedEmbedding(5, 3, init_std=10.0, max_norm=1.0)
-    assert layer(torch.arange(6)).norm(dim=1).max() <= 1 + 1e-5
+    layer = PaddedEmbedding(5, 3)
     with pytest.raises(ValueError, match="ids"):
         layer(torch.tensor([6]))
-    for bad in ({"n": 0}, {"dim": 0}, {"max_norm": 0}):
+    for bad in ({"n": 0}, {"dim": 0}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             PaddedEmbedding(**({"n": 5, "dim": 3} | bad))
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_sampling import N_ITEMS, SAMPLERS, log_of
+from test_samplers import N_ITEMS, SAMPLERS, log_of
 from test_wide_and_deep import examples as wide_examples
 from test_wide_and_deep import small as wide_and_deep
 from torch import nn
@@ -22,7 +22,7 @@ from recsys_book.models.matrix_factorization import MatrixFactorization
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.models.wide_and_deep import wide_and_deep_optimizers
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
-from recsys_book.sampling import HardSampler
+from recsys_book.samplers import HardSampler
 from recsys_book.service import simulate
 from recsys_book.service.click_models import make_task
 from recsys_book.train import fit

@@ -1,4 +1,4 @@
-"""Losses against their formulas: BCE, BPR, softmax full and sampled, watch time."""
+"""Losses against their formulas: BCE, softmax full and sampled, watch time."""
 
 import itertools
 import math
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from recsys_book.losses import (
     bce,
-    bpr_loss,
     in_batch_softmax_loss,
     sampled_softmax_loss,
     watch_time_loss,
@@ -19,18 +18,6 @@ from recsys_book.models.youtube_dnn import (
     CandidateGenerator,
     WatchTimeRanker,
 )
-
-
-def test_bpr_sees_differences_only():
-    positive, negative = torch.randn(6), torch.randn(6, 3)
-    expected = -torch.log(torch.sigmoid(positive[:, None] - negative)).mean()
-    assert torch.allclose(bpr_loss(positive, negative), expected)
-    assert torch.allclose(bpr_loss(positive + 5, negative + 5), expected, atol=1e-6)
-    assert torch.allclose(bpr_loss(positive, negative[:, 0]), bpr_loss(positive, negative[:, :1]))
-    assert torch.isfinite(bpr_loss(torch.tensor([-200.0]), torch.tensor([200.0])))
-    for bad in (negative.T, negative[:5], negative[None]):
-        with pytest.raises(ValueError, match="negative has shape"):
-            bpr_loss(positive, bad)
 
 
 def test_bce_equals_its_formula():

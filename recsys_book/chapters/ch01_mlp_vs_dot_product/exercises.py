@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import parity, xor
-from recsys_book.check.core import Exercise, Finding, _lent, by_cases
+from recsys_book.check.core import Exercise, Finding, by_cases
 
 # ---------------------------------------------------------------- 1.1 XNOR by hand
 
@@ -470,8 +470,6 @@ def _product_judge(answer, seed):
         return Finding("A pair is wanted: a function and a number of examples.")
     if not callable(learn):
         return Finding("The first should be a function of inputs and targets.", "no function")
-    if (lent := _lent(learn, (f"{__name__}.product_world",))) is not None:
-        return Finding(f"It calls {lent}.", "it asks the world itself")
     if not 1 <= n <= MOST:
         return Finding(f"{n:,} examples; from 1 to {MOST} are given.", "more than there is")
     first = 500 if seed is None else 10_000 + 10 * seed
@@ -535,7 +533,6 @@ PRODUCT = Exercise(
     "How hard is a product?",
     _product_judge,
     {
-        "it asks the world itself": "A learner has its examples and nothing else.",
         "more than there is": "The check gives a hundred examples at most. That is the point.",
         "still a sum": "What it says of p does not depend on q: it adds a part of p and a part of "
         "q. No number of examples helps.",

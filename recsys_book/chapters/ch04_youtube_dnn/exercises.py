@@ -678,9 +678,9 @@ FORTY_LISTS = Exercise(
         "a number of vectors, not a share": "As a share of the 2,000 films, please.",
     },
     (
-        "recsys_book.serving.build_index",
-        "recsys_book.serving.Index",
-        "recsys_book.serving.recall",
+        "recsys_book.index.build_index",
+        "recsys_book.index.Index",
+        "recsys_book.index.recall",
         "recsys_book.chapters.ch04_youtube_dnn.exercises._search",
         "recsys_book.chapters.ch04_youtube_dnn.exercises._recall",
     ),

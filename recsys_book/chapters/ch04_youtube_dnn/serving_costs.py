@@ -16,8 +16,9 @@ from torch import Tensor
 
 from recsys_book.arguments import check_positive
 from recsys_book.data.interactions import ABSENT
+from recsys_book.index import Index, build_index, recall
 from recsys_book.models.youtube_dnn import CandidateGenerator, WatchTimeRanker
-from recsys_book.serving import Funnel, Index, build_index, recall
+from recsys_book.serving import Funnel
 from recsys_book.train import seeded
 
 NOISE = 0.5  # of a copy, as a share of the vectors' own spread in each dimension

@@ -16,8 +16,8 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from recsys_book.arguments import check_finite, check_k, check_same_shape
+from recsys_book.chapters.ch04_youtube_dnn.quantiles import Quantiles
 from recsys_book.data.next_watch import seconds_since
-from recsys_book.data.quantiles import Quantiles
 from recsys_book.losses import bce, watch_time_loss
 from recsys_book.models.youtube_dnn import WatchTimeRanker
 from recsys_book.service.log import Log

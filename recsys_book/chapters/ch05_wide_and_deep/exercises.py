@@ -684,7 +684,7 @@ LEAK = Exercise(
         "some people only": "The pairs that you took are sorted by person. Shuffle them first.",
     },
     (
-        "recsys_book.data.frappe.pair_parts",
+        "recsys_book.chapters.ch05_wide_and_deep.frappe_examples.pair_parts",
         "recsys_book.chapters.ch05_wide_and_deep.frappe_apps.make_task",
     ),
 )

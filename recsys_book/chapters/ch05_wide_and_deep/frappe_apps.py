@@ -19,21 +19,20 @@ import torch
 from torch import Tensor, nn
 
 from recsys_book.arguments import NotFinite
+from recsys_book.chapters.ch05_wide_and_deep.frappe_examples import (
+    AppExamples,
+    negatives_for,
+    pair_parts,
+    row_parts,
+    with_negatives,
+)
 from recsys_book.chapters.ch05_wide_and_deep.lab import (
     Setting,
     make_optimizers,
     moved_up,
     whole_batches,
 )
-from recsys_book.data.frappe import (
-    CONTEXT,
-    AppExamples,
-    Frappe,
-    negatives_for,
-    pair_parts,
-    row_parts,
-    with_negatives,
-)
+from recsys_book.data.frappe import CONTEXT, Frappe
 from recsys_book.layers import FieldLinear
 from recsys_book.losses import bce
 from recsys_book.metrics import auc, log_loss

@@ -506,8 +506,8 @@ SAMPLER = Exercise(
     },
     (
         "recsys_book.sampling.UnseenItems",
-        "recsys_book.sampling.UniformSampler",
-        "recsys_book.sampling.PopularitySampler",
+        "recsys_book.samplers.UniformSampler",
+        "recsys_book.samplers.PopularitySampler",
         "recsys_book.chapters.ch06_training_discipline.exercises.broken_draw",
     ),
 )

@@ -37,7 +37,7 @@ from recsys_book.losses import bce, sampled_softmax_loss
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.sampling import (
+from recsys_book.samplers import (
     HardSampler,
     InBatchSampler,
     PopularitySampler,

@@ -252,12 +252,6 @@ def test_right_answers_hold(seed):
     check("0.5", honest, seed=seed)
 
 
-def test_the_contest_on_which_one_practised_is_not_the_one_that_is_judged():
-    namespace = {"practice": contest(0), "ease": ease, "without_clicked": without_clicked}
-    exec("def answer(contest):\n    return without_clicked(practice, ease(practice))", namespace)
-    assert named("0.5", namespace["answer"]) == "it looks at another contest"
-
-
 def test_the_contest_counts_and_opens_once():
     here = contest(3)
     scores = honest(here)

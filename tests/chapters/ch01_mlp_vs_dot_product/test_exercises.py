@@ -277,7 +277,6 @@ def test_bad_input_is_told_in_a_sentence(number, answer):
         ("1.5", (least_squares(all_with_all), 100), "every number with every other"),
         ("1.5", (least_squares(like_with_like), 10), "too few"),
         ("1.5", (mlp, 32_000), "more than there is"),
-        ("1.5", (lambda x, y: product_world(0), 60), "it asks the world itself"),
     ],
 )  # fmt: skip
 def test_a_planted_mistake_is_named(number, answer, name):

@@ -9,7 +9,6 @@ from verdicts import named, said
 
 from recsys_book.chapters.ch04_youtube_dnn.exercises import LABELS, catalogue, serve, service
 from recsys_book.check import check
-from recsys_book.losses import sampled_softmax_loss
 
 
 def histories(
@@ -78,14 +77,6 @@ def softmax_by_loop(
 
 def softmax_with(**how):
     return lambda *arguments: softmax_by_loop(*arguments, **how)
-
-
-def softmax_of_the_book(positive, negative, count, positive_ids, negative_ids, tau):
-    log_q = (count / count.sum()).log()[negative_ids]
-    return sampled_softmax_loss(
-        positive, negative, log_q, positive_ids=positive_ids, negative_ids=negative_ids,
-        temperature=tau,
-    )  # fmt: skip
 
 
 def softmax_of_counts(positive, negative, count, positive_ids, negative_ids, tau):
@@ -235,7 +226,6 @@ def test_right_answers_hold(seed):
         ("4.2", softmax_of_counts, "a count, not a chance"),
         ("4.2", softmax_with(hit=1.0), "accidental hits stay in"),
         ("4.2", softmax_with_masked_zeros, "a hit gets a score of 0"),
-        ("4.2", softmax_of_the_book, "the book's own code"),
         (
             "4.3",
             watch(lambda z, c, t: loss_by_loop(z, c, torch.where(t > 0, t.clamp(min=1), t))),

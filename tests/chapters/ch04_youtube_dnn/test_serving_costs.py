@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recsys_book.chapters.ch04_youtube_dnn import serving_costs as lab
-from recsys_book.serving import build_index
+from recsys_book.index import build_index
 
 
 def test_copies_keep_the_shape_of_the_crowd():

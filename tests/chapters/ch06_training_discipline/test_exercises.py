@@ -20,7 +20,7 @@ from recsys_book.chapters.ch06_training_discipline.exercises import (
 )
 from recsys_book.check import check, exercise
 from recsys_book.data.interactions import Interactions
-from recsys_book.sampling import UniformSampler
+from recsys_book.samplers import UniformSampler
 
 SEEDS = [None, 1, 2]
 
@@ -342,10 +342,6 @@ class HalfAndHalf(BestRateSoFar):
         return torch.where(coin, super().choose(predicted, generator), predicted.argmax(1))
 
 
-def borrowed(n_films):
-    return Product(n_films)
-
-
 def test_a_film_that_does_not_exist_is_told():
     class Beyond(Dice):
         def choose(self, predicted, generator):
@@ -435,7 +431,6 @@ def test_two_honest_bandits_win(seed):
         ("6.5", RateTimesModel, "no better than click rate times prediction"),
         ("6.5", RatePlusModel, "no better than click rate times prediction"),
         ("6.5", Product, "the book's own code"),
-        ("6.5", borrowed, "the book's own code"),
     ],
 )
 def test_a_planted_mistake_is_named(number, answer, name):

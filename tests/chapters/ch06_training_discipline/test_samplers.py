@@ -12,7 +12,7 @@ from recsys_book.chapters.ch06_training_discipline.samplers import Setting, Vari
 from recsys_book.data.interactions import Interactions
 from recsys_book.evaluate import full_catalogue
 from recsys_book.losses import bce, sampled_softmax_loss
-from recsys_book.sampling import HardSampler, PopularitySampler
+from recsys_book.samplers import HardSampler, PopularitySampler
 from recsys_book.service import simulate
 
 

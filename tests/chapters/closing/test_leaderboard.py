@@ -12,12 +12,13 @@ from recsys_book.chapters.ch04_youtube_dnn import watch_time
 from recsys_book.chapters.ch05_wide_and_deep import lab as wide_deep
 from recsys_book.chapters.closing import leaderboard as lab
 from recsys_book.chapters.closing import runs_leaderboard as run
+from recsys_book.index import build_index
 from recsys_book.models.baselines import EASE, ItemKNN
 from recsys_book.reproduce import __main__ as command
 from recsys_book.service import click_models, run_online, simulate
 from recsys_book.service.online import top_list
 from recsys_book.service.policies import grown
-from recsys_book.serving import Funnel, build_index
+from recsys_book.serving import Funnel
 
 PAGE = Path(__file__).parents[3] / "book" / "leaderboard.md"
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from made_up_frappe import content
 
+from recsys_book.chapters.ch05_wide_and_deep.frappe_examples import pair_parts, with_negatives
 from recsys_book.data import load
 from recsys_book.data.fetch import DataUnavailable
-from recsys_book.data.frappe import pair_parts, with_negatives
 
 
 def test_frappe_as_published():

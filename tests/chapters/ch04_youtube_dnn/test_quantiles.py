@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import percentileofscore
 
-from recsys_book.data.quantiles import Quantiles
+from recsys_book.chapters.ch04_youtube_dnn.quantiles import Quantiles
 
 
 def test_quantiles_are_the_share_of_training_values_below():

@@ -21,7 +21,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recsys_book.data.text_tables import A_FRAME, Origin, shown
+from recsys_book.arguments import shown
+from recsys_book.reading.tables import A_FRAME, Origin
 
 _LONGEST_CLOCK = 2**62
 _BAD = -(2**63)  # stands for "cannot be read like this"

@@ -1,0 +1,1 @@
+"""Reading tables that somebody else wrote: packed files, separators, quotes, times."""

@@ -63,10 +63,11 @@ exercises: $(STAMP)  ## make the students' copies from the instructor's notebook
 jupyter: $(STAMP)  ## open the chapters in Jupyter
 	$(BIN)/jupyter lab chapters
 
-lint: $(STAMP)  ## style, who imports whom, clean notebooks, valid workflows
+lint: $(STAMP)  ## style, who imports whom, types, clean notebooks, valid workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/nbstripout --keep-count --verify chapters/*.ipynb book/exercises/*/*/*.ipynb
 	$(BIN)/python book/tools/lint_workflows.py
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -43,6 +44,13 @@ class RankingReport:
             f"HR@{self.k} {self.hit_rate.mean():.4f}  NDCG@{self.k} {self.ndcg.mean():.4f}  "
             f"({len(self.users):,} users{left_out}, ties {self.ties})"
         )
+
+
+class Scorer(Protocol):
+    """A model that scores the whole catalogue for some users at once."""
+
+    def score(self, users: Tensor) -> Tensor:
+        """Scores `[U, N]` of users `[U]`."""
 
 
 def leave_one_out(
@@ -152,7 +160,7 @@ def full_catalogue(
     wanted = PairsOfUsers(relevant)
     taken = None if seen is None else PairsOfUsers(seen)
     parts = []
-    model = getattr(score, "__self__", None)  # a method of a torch module: put it in eval mode
+    model: Any = getattr(score, "__self__", None)  # a method of a torch module: put it in eval mode
     was_training = getattr(model, "training", False)
     if was_training:
         model.eval()
@@ -173,7 +181,7 @@ def full_catalogue(
 
 
 @torch.no_grad()
-def _score_pairs(model: Callable, users: Tensor, items: Tensor, batch_size: int) -> Tensor:
+def _score_pairs(model: Any, users: Tensor, items: Tensor, batch_size: int) -> Tensor:
     was_training = getattr(model, "training", False)
     if was_training:
         model.eval()

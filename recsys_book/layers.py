@@ -96,6 +96,23 @@ def look_up(table: Tensor, ids: Tensor) -> Tensor:
     return _LookUp.apply(table, ids)
 
 
+def select_rows(table: Tensor, ids: Tensor) -> Tensor:
+    """`table[ids]`, by an operation whose backward pass is the quicker one for short vectors.
+
+    On one core of a CPU it took less than half the time of `look_up` for vectors of 16 numbers, a
+    sixth for single weights, and 1.7 times as long for vectors of 64 in batches of thousands: so
+    fields use this, and matrix factorization the other.
+
+    Args:
+        table: `[N, D]`.
+        ids: `[...]` int64, in 0..N−1 (not checked here).
+
+    Returns:
+        `[..., D]`.
+    """
+    return table.index_select(0, ids.flatten()).view(*ids.shape, table.shape[1])
+
+
 class QuickEmbedding(nn.Embedding):
     """`nn.Embedding`, with `look_up`'s gradient; of the same weights it gives the same rows."""
 
@@ -159,9 +176,7 @@ class FieldEmbedding(nn.Module):
         return torch.cat([vectors, torch.stack(pooled, dim=1)], dim=1)
 
     def _look_up(self, rows: Tensor) -> Tensor:
-        """`self.table(rows)`, by an operation whose backward pass takes half the time on a CPU."""
-        flat = self.table.weight.index_select(0, rows.flatten())
-        return flat.view(*rows.shape, flat.shape[1])
+        return select_rows(self.table.weight, rows)
 
 
 class FieldLinear(nn.Module):

@@ -92,7 +92,7 @@ def sampled_softmax_loss(
         logits = logits - (log_q + math.log(m))
     if (positive_ids is None) != (negative_ids is None):
         raise ValueError("positive_ids and negative_ids must be given together, or neither")
-    if positive_ids is not None:
+    if positive_ids is not None and negative_ids is not None:
         check_same_shape("positive_ids", positive_ids, "positive", positive)
         _check_beside("negative_ids", negative_ids, negative)
         for name, ids in (("positive_ids", positive_ids), ("negative_ids", negative_ids)):

@@ -52,7 +52,7 @@ def use_threads(n: int) -> None:
 
 def has_bfloat16() -> bool:
     """Whether this processor multiplies in bfloat16 itself; otherwise it would only be slower."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # newer PyTorch only
+    known: dict = getattr(torch.cpu, "get_capabilities", dict)()  # newer PyTorch only
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 

@@ -101,14 +101,14 @@ class FTRL(torch.optim.Optimizer):
                 state = self.state[weight]
                 if not state:
                     state.update(_start(weight, group))
-                every = (weight, state["z"], state["n"], state["d"])
+                every = weight, state["z"], state["n"], state["d"]
                 if weight.dim() == 0:
                     ftrl_update(*every, weight.grad, group)
                     continue
                 rows, gradient = _touched(weight.grad)
-                some = [whole.index_select(0, rows) for whole in every]
-                ftrl_update(*some, gradient, group)
-                for whole, part in zip(every, some, strict=True):
+                w, z, n, d = (whole.index_select(0, rows) for whole in every)
+                ftrl_update(w, z, n, d, gradient, group)
+                for whole, part in zip(every, (w, z, n, d), strict=True):
                     whole.index_copy_(0, rows, part)
         return loss
 
@@ -168,7 +168,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
         weight_decay: of the first group.
     """
     check_positive("weight_decay", weight_decay, zero_allowed=True)
-    decay, keep = [], []
+    decay: list = []
+    keep: list = []
     for name, weight in model.named_parameters():
         is_bias = weight.dim() < 2 or "bias" in name
         (keep if is_bias else decay).append(weight)

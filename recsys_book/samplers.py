@@ -1,5 +1,6 @@
-"""Four of them stand under one roof: `UniformSampler`, `PopularitySampler`, `InBatchSampler` and
-`HardSampler` are all called as
+"""Four samplers of negatives, called alike, each with the logarithm of its chance.
+
+`UniformSampler`, `PopularitySampler`, `InBatchSampler` and `HardSampler` are all called as
 
     negatives, log_q = sampler(users, items, n, generator)
 
@@ -227,11 +228,12 @@ class HardSampler:
         self.unseen, self.n_items, self.score = UnseenItems(seen), seen.n_items, score
         self.share, self.pool, self.every, self.batch_size = share, pool, every, batch_size
         self.seen = PairsOfUsers(seen)
-        self.calls, self.top = 0, None  # [U, pool]
+        self.calls = 0
+        self.top: Tensor | None = None  # [U, pool]
 
     @torch.no_grad()
-    def refresh(self) -> None:
-        """Work the tops out from the model as it stands."""
+    def refresh(self) -> Tensor:
+        """The tops `[U, pool]`, worked out from the model as it stands."""
         tops = []
         for users in torch.arange(self.unseen.n_users).split(self.batch_size):
             users = users.to(self.unseen.start.device)
@@ -244,8 +246,8 @@ class HardSampler:
             check_finite("scores", scores, allow_minus_inf=True)
             scores = scores.masked_fill(self.seen.mask(users), -torch.inf)
             tops.append(scores.topk(self.pool, dim=1).indices)
-        self.top = torch.cat(tops)
-        self.calls = 0
+        self.top, self.calls = torch.cat(tops), 0
+        return self.top
 
     def __call__(
         self, users: Tensor, items: Tensor, n: int, generator: torch.Generator | None = None
@@ -253,27 +255,27 @@ class HardSampler:
         """Draw `n` items for each of users `[B]`; items `[B]` are what they chose."""
         _check_batch(users, items, self.n_items)
         drawn = self.unseen.sample(users, n, generator)  # checks users and n, too
-        if self.top is None or self.calls == self.every:
-            self.refresh()
+        top = self.top
+        if top is None or self.calls == self.every:
+            top = self.refresh()
         self.calls += 1
         uniform = lambda: torch.rand(
             drawn.shape, generator=generator, dtype=torch.float64, device=users.device
         )
         place = (uniform() * self._size(users)[:, None]).long()
-        hard = self.top[users].gather(1, place)
+        hard = top[users].gather(1, place)
         drawn = torch.where(uniform() < self.share, hard, drawn)
         return Negatives(drawn, self.log_q(users, drawn))
 
     def log_q(self, users: Tensor, items: Tensor) -> Tensor:
         """`[B, n]` for items `[B, n]`, under the tops as they are. See `UniformSampler.log_q`."""
-        if self.top is None:
-            self.refresh()
+        top = self.refresh() if self.top is None else self.top
         size = self._size(users)[:, None]  # [B, 1]
-        top = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
+        among = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
         real = torch.arange(self.pool, device=users.device) < size
-        top.scatter_(1, self.top[users], real)
+        among.scatter_(1, top[users], real)
         uniform = (1 - self.share) / self.unseen.n_unseen[users][:, None]
-        return (uniform + self.share / size * top.gather(1, items)).log()
+        return (uniform + self.share / size * among.gather(1, items)).log()
 
     def _size(self, users: Tensor) -> Tensor:
         """`[B]`: how many of the pool are real: fewer for who has seen nearly everything."""

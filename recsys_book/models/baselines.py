@@ -50,6 +50,10 @@ class _ScoresUsers:
         distinct, row = users.unique(return_inverse=True)
         return self.score(distinct)[row, items]
 
+    def score(self, users: Tensor) -> Tensor:
+        """Scores `[U, N]` of the whole catalogue for users `[U]`."""
+        raise NotImplementedError
+
 
 class ItemKNN(_ScoresUsers):
     """Rank films by their likeness to what the user has chosen.

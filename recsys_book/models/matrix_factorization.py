@@ -55,9 +55,9 @@ class MatrixFactorization(nn.Module):
         check_ids("users", users, self.n_users)
         check_ids("items", items, self.n_items)
         logit = 0.0
-        if self.bias is not None:
+        if self.user_bias is not None and self.item_bias is not None:
             logit = self.bias + (self.user_bias(users) + self.item_bias(items)).squeeze(-1)  # [B]
-        if self.dim:
+        if self.user_vectors is not None and self.item_vectors is not None:
             logit = logit + (self.user_vectors(users) * self.item_vectors(items)).sum(-1)
         return logit
 
@@ -65,8 +65,8 @@ class MatrixFactorization(nn.Module):
         """Logits `[U, N]` of the whole catalogue for users `[U]`."""
         check_ids("users", users, self.n_users)
         logits = torch.zeros(len(users), self.n_items, device=users.device)
-        if self.bias is not None:
+        if self.user_bias is not None and self.item_bias is not None:
             logits = logits + self.bias + self.user_bias(users) + self.item_bias.weight.T
-        if self.dim:
+        if self.user_vectors is not None and self.item_vectors is not None:
             logits = logits + self.user_vectors(users) @ self.item_vectors.weight.T
         return logits

@@ -108,7 +108,8 @@ class NCFMLP(nn.Module):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Logits `[B]` for users `[B]` and items `[B]`, or of any shapes that broadcast."""
         _check_pairs(self, users, items)
-        first, *others = [*self.tower, self.output]
+        layers: list = [*self.tower, self.output]
+        first, *others = layers
         w_p, w_q = first.weight.split(self.mlp_dim, dim=1)  # W [p; q] = W_p p + W_q q
         x = _times(w_q, self.item_vectors, items) + _times(
             w_p, self.user_vectors, users, first.bias

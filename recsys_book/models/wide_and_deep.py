@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ from recsys_book.layers import (
     check_cardinalities,
     check_fields,
     field_offsets,
+    select_rows,
 )
 from recsys_book.optim import FTRL
 
@@ -101,7 +103,7 @@ class Wide(nn.Module):
         if buckets is not None and buckets < 1:
             raise ValueError(f"buckets is {buckets}; it must be at least 1")
         self.cardinalities, self.buckets = list(cardinalities), buckets
-        self.crosses = [tuple(cross) for cross in crosses]
+        self.crosses = [cast(Cross, tuple(cross)) for cross in crosses]
         sizes = list(cardinalities)
         for cross in self.crosses:
             _check_cross(cross, self.crosses, len(self.cardinalities))
@@ -143,7 +145,7 @@ class Wide(nn.Module):
         first, second = self.crosses[cross]
         start = int(self.offsets[len(self.cardinalities) + cross])
         weights = self.table.weight[start : start + self._size(self.crosses[cross]), 0]
-        if self._hashed(self.crosses[cross]):
+        if self._hashed(self.crosses[cross]) is not None:
             return weights
         return weights.view(self.cardinalities[_field(first)], self.cardinalities[second])
 
@@ -151,14 +153,13 @@ class Wide(nn.Module):
         """The weights of `rows`, of the same shape."""
         if self.table.sparse:
             return self.table(rows).squeeze(-1)
-        # The backward pass of index_select takes a fifth of the time on a CPU.
-        return self.table.weight.index_select(0, rows.flatten()).view(rows.shape)
+        return select_rows(self.table.weight, rows).squeeze(-1)
 
     def _pairs(self, cross: Cross, ids: Tensor, bags: Bags | None) -> tuple[Tensor, Tensor | None]:
         first, second = cross
         mask = None
         if isinstance(first, Bag):
-            if first.field not in (bags or {}):
+            if bags is None or first.field not in bags:
                 raise ValueError(
                     f"bags are of fields {tuple(bags or ())}; cross {cross} needs one of field "
                     f"{first.field}"
@@ -170,14 +171,14 @@ class Wide(nn.Module):
             left = ids[:, first, None]  # [B, 1]
         right = ids[:, second, None]  # [B, 1]
         left = left.long()  # bags may come as int32, which pairs would overflow
-        if self._hashed(cross):
-            return hash_pairs(left, right, self.buckets), mask
+        if (buckets := self._hashed(cross)) is not None:
+            return hash_pairs(left, right, buckets), mask
         return left * self.cardinalities[second] + right, mask
 
     def _size(self, cross: Cross) -> int:
         n = self.cardinalities[_field(cross[0])] * self.cardinalities[cross[1]]
-        if self._hashed(cross):
-            return self.buckets
+        if (buckets := self._hashed(cross)) is not None:
+            return buckets
         if n > MAX_WEIGHTS:
             raise ValueError(
                 f"crosses contains {cross} with {n:,} pairs, more than {MAX_WEIGHTS:,}; hash it: "
@@ -185,9 +186,10 @@ class Wide(nn.Module):
             )
         return n
 
-    def _hashed(self, cross: Cross) -> bool:
+    def _hashed(self, cross: Cross) -> int | None:
+        """How many weights its pairs share; None where each has its own."""
         n = self.cardinalities[_field(cross[0])] * self.cardinalities[cross[1]]
-        return self.buckets is not None and n > self.buckets
+        return self.buckets if self.buckets is not None and n > self.buckets else None
 
 
 class WideAndDeep(nn.Module):
@@ -239,10 +241,10 @@ class WideAndDeep(nn.Module):
 
     def deep(self, ids: Tensor, bags: Bags | None = None) -> Tensor:
         """The deep side's part of the logits, `[B]`."""
-        missing = set(self.bag_fields) - set(bags or {})
-        if missing:
+        bags = bags or {}
+        if set(self.bag_fields) - set(bags):
             raise ValueError(
-                f"bags are of fields {tuple(bags or ())}; the deep side needs {self.bag_fields}"
+                f"bags are of fields {tuple(bags)}; the deep side needs {self.bag_fields}"
             )
         pooled = {field: bags[field] for field in self.bag_fields}
         vectors = self.vectors(ids, pooled)  # [B, F + bags, D]
@@ -306,8 +308,7 @@ def wide_and_deep_optimizers(
         two optimizers, to be stepped on one loss: `fit` takes them so.
     """
     deep = [w for name, w in model.named_parameters() if not name.startswith("wide.")]
-    options = {"l1": l1, "l2": l2, "beta": beta, "batch_size": batch_size}
-    wide = wide_optimizer(model.wide, wide_lr, **options)
+    wide = wide_optimizer(model.wide, wide_lr, l1=l1, l2=l2, beta=beta, batch_size=batch_size)
     return [wide, torch.optim.Adagrad(deep, deep_lr, weight_decay=weight_decay)]
 
 

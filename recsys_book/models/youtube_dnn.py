@@ -89,7 +89,7 @@ class CandidateGenerator(nn.Module):
         parts = [x]
         _check_given("context", context, self.context is not None)
         _check_rows(len(history), context=context, age=age)
-        if context is not None:
+        if self.context is not None:
             parts.append(self.context(context).flatten(1))  # [B, F · context_dim]
         if self.oldest is None:
             _check_given("age", age, False)
@@ -180,7 +180,7 @@ class WatchTimeRanker(nn.Module):
         parts = [self.items(items), pool_history(self.items, history)]
         _check_given("fields", fields, self.fields is not None)
         _check_given("continuous", continuous, self.n_continuous > 0)
-        if fields is not None:
+        if self.fields is not None:
             parts.append(self.fields(fields).flatten(1))
         if continuous is not None:
             parts.append(powers(continuous, self.n_continuous))

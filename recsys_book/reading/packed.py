@@ -10,17 +10,22 @@ import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from recsys_book.arguments import shown
 
+#: What unpacking damaged files raises, besides OSError.
+DAMAGED: tuple[type[Exception], ...] = (
+    EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError,
+)  # fmt: skip
 try:
     from lzma import LZMAError
 except ImportError:  # a Python built without it
-    LZMAError = EOFError
+    pass
+else:
+    DAMAGED += (LZMAError,)
 
-#: What unpacking damaged files raises, besides OSError.
-DAMAGED = (EOFError, LZMAError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+Stream = Any  # of bytes, to be read; Python's own classes of them have no common type
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -36,7 +41,7 @@ _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip":
 _TAR = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", re.IGNORECASE)
 
 
-def unpacked(path: Path, open_files: ExitStack) -> BinaryIO:
+def unpacked(path: Path, open_files: ExitStack) -> Stream:
     """The bytes of the text. What the name says and what the file holds must agree: where they do
     not, something went wrong on the file's way here."""
     raw = open_files.enter_context(open(path, "rb"))
@@ -69,25 +74,25 @@ def unpacked(path: Path, open_files: ExitStack) -> BinaryIO:
     return open_files.enter_context(opened)
 
 
-def _gzip(raw: BinaryIO, path: Path, open_files: ExitStack) -> BinaryIO:
+def _gzip(raw: Stream, path: Path, open_files: ExitStack) -> Stream:
     import gzip
 
     return gzip.open(raw)
 
 
-def _bzip2(raw: BinaryIO, path: Path, open_files: ExitStack) -> BinaryIO:
+def _bzip2(raw: Stream, path: Path, open_files: ExitStack) -> Stream:
     import bz2
 
     return bz2.open(raw)
 
 
-def _xz(raw: BinaryIO, path: Path, open_files: ExitStack) -> BinaryIO:
+def _xz(raw: Stream, path: Path, open_files: ExitStack) -> Stream:
     import lzma
 
     return lzma.open(raw)
 
 
-def _zstd(raw: BinaryIO, path: Path, open_files: ExitStack) -> BinaryIO:
+def _zstd(raw: Stream, path: Path, open_files: ExitStack) -> Stream:
     try:
         from compression import zstd  # Python 3.14 and later
     except ImportError:
@@ -114,18 +119,20 @@ def _by_zstandard(packed: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _zip(raw: BinaryIO, path: Path, open_files: ExitStack) -> BinaryIO:
+def _zip(raw: Stream, path: Path, open_files: ExitStack) -> Stream:
     archive = open_files.enter_context(zipfile.ZipFile(raw))
     # A Mac puts a shadow of each file beside it; it holds no data.
     names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
     return archive.open(_only(names, path))
 
 
-def _only_member_of_tar(raw: BinaryIO, path: Path, open_files: ExitStack) -> BinaryIO:
+def _only_member_of_tar(raw: Stream, path: Path, open_files: ExitStack) -> Stream:
     archive = open_files.enter_context(tarfile.open(fileobj=raw))
     names = [member.name for member in archive.getmembers() if member.isfile()]
-    content = archive.extractfile(_only(names, path)).read()
-    while archive.fileobj.read(1 << 20):  # the checksum of what packs the archive is at its end
+    member, whole = archive.extractfile(_only(names, path)), archive.fileobj
+    assert member is not None and whole is not None  # it is a file, in an archive that is open
+    content = member.read()
+    while whole.read(1 << 20):  # the checksum of what packs the archive is at its end
         pass
     return io.BytesIO(content)
 

@@ -25,8 +25,10 @@ import numpy as np
 import pandas as pd
 
 from recsys_book.arguments import shown
-from recsys_book.reading.packed import DAMAGED, first_line, unpacked
+from recsys_book.reading.packed import DAMAGED, Stream, first_line, unpacked
 
+#: zipfile says RuntimeError of a file with a password.
+_DAMAGED: tuple[type[Exception], ...] = (*DAMAGED, RuntimeError)
 _CHUNK = 1 << 16  # rows that are packed at once
 
 
@@ -106,7 +108,7 @@ def read_cells(
                 raise
     except UnicodeError as error:
         raise ValueError(_not_text(path, encoding, _where(path, error))) from error
-    except (*DAMAGED, RuntimeError) as error:  # zipfile says RuntimeError for a file with password
+    except _DAMAGED as error:
         raise ValueError(f"{path} is damaged or cut short: {first_line(error)}") from error
     except OSError as error:
         if error.filename is not None:  # it names the file itself
@@ -138,13 +140,10 @@ def _checked(
     return found
 
 
-# ---------------------------------------------------------------- unpacking
-
-
 # ---------------------------------------------------------------- text
 
 
-def _decoded(stream: BinaryIO, encoding: str, path: Path) -> io.TextIOWrapper:
+def _decoded(stream: Stream, encoding: str, path: Path) -> io.TextIOWrapper:
     utf8 = codecs.lookup(encoding).name == "utf-8"
     if not hasattr(stream, "peek"):
         stream = io.BufferedReader(stream)
@@ -210,7 +209,7 @@ class _Records:
                 yield number, line.rstrip("\r\n").split(self.sep)
 
     def _quoted(self) -> Iterator[tuple[int, list[str]]]:
-        how = {"quoting": csv.QUOTE_MINIMAL} if self.quotes else {"quoting": csv.QUOTE_NONE}
+        how: dict = {"quoting": csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE}
         reader = csv.reader(self._lines(), delimiter=self.sep, strict=True, **how)
         before, row = 0, 0
         while True:

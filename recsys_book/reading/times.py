@@ -264,11 +264,11 @@ class _Readings:
             return ("number",), (whole,), rest
         found = _USUAL.fullmatch(text)
         if found is not None:  # no other way than below, only quicker
-            day, clock, rest, zone = found.groups()
+            day, clock, tail, zone = found.groups()
             days, time = _days(day[:4], int(day[5:7]), int(day[8:])), _usual_clock(clock, zone)
             second = _BAD if days is None or time is None else days * _DAY + time
             form = ("yyyy-n-n", "-", True, zone is not None, False)
-            return form, (second,), float(f".{rest}") if rest else 0.0
+            return form, (second,), float(f".{tail}") if tail else 0.0
         # Most columns have one form: the last one that fitted is tried first.
         for kind in (self._last, *_PATTERNS):
             found = _PATTERNS[kind].fullmatch(text)
@@ -308,8 +308,8 @@ def _of_match(kind: str, found: re.Match) -> tuple[tuple | None, tuple[int, ...]
         kind += f" of {len(year)} digits"
         if parts["month"].lower() not in _MONTH:
             return None, (), 0.0
-    form = (kind, parts.get("s", "").strip(), clock, parts.get("zone") is not None)
-    form += (parts.get("half") is not None,)
+    told = parts.get("zone") is not None, parts.get("half") is not None
+    form = (kind, parts.get("s", "").strip(), clock, *told)
     time = _seconds_of_day(parts) if clock else 0
     day = int(parts.get("d") or 1)
     if kind in _ORDERS:
@@ -347,7 +347,7 @@ def _usual_clock(clock: str, zone: str | None) -> int | None:
 
 def _seconds_of_day(parts: dict[str, str | None]) -> int | None:
     """Seconds since midnight in Greenwich, which a zone may bring below 0 or beyond a day."""
-    hour, minute, second = int(parts["H"]), int(parts["M"]), int(parts["S"] or 0)
+    hour, minute, second = int(parts["H"] or 0), int(parts["M"] or 0), int(parts["S"] or 0)
     half = parts.get("half")
     if hour > (12 if half else 23) or minute > 59 or second > 59 or (half and hour == 0):
         return None

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from recsys_book.data.interactions import Interactions
-from recsys_book.evaluate import full_catalogue
+from recsys_book.evaluate import Scorer, full_catalogue
 from recsys_book.models.baselines import Popularity
 from recsys_book.service.click_models import Cut
 from recsys_book.service.oracle import Ranking, make_ranking, oracle_ndcg
@@ -30,7 +29,7 @@ class Judge:
 
     train: Interactions
     refit: Interactions
-    validate: Callable[[nn.Module], float]
+    validate: Callable[[Scorer], float]
     test: Callable[[Callable], float]
     popularity: float
 

@@ -48,9 +48,9 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     Raises:
         ValueError: fewer than two values, or one that is not finite.
     """
-    values = _figures(values)
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
-    return Interval(values.mean(), values.mean() - half, values.mean() + half, len(values))
+    array = _figures(values)
+    half = stats.t.ppf((1 + level) / 2, len(array) - 1) * stats.sem(array)
+    return Interval(array.mean(), array.mean() - half, array.mean() + half, len(array))
 
 
 def paired_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
@@ -76,13 +76,13 @@ def bootstrap_interval(
     Raises:
         ValueError: fewer than two values, or one that is not finite.
     """
-    values = _figures(values)
+    array = _figures(values)
     found = stats.bootstrap(
-        (values,), np.mean, n_resamples=draws, confidence_level=level, method="percentile",
-        batch=max(1, 2_000_000 // len(values)), random_state=np.random.RandomState(seed),
+        (array,), np.mean, n_resamples=draws, confidence_level=level, method="percentile",
+        batch=max(1, 2_000_000 // len(array)), random_state=np.random.RandomState(seed),
     )  # fmt: skip
     low, high = map(float, found.confidence_interval)
-    return Interval(values.mean(), low, high, len(values), over="users")
+    return Interval(array.mean(), low, high, len(array), over="users")
 
 
 def paired_bootstrap(
@@ -183,7 +183,8 @@ def claim(
     """
     over = "seeds"
     if isinstance(value, Interval):
-        value, interval, n, over = value.mean, (value.low, value.high), value.n, value.over
+        n, over, interval = value.n, value.over, (value.low, value.high)
+        value = value.mean
     low, high = (None, None) if interval is None else (float(interval[0]), float(interval[1]))
     if math.isnan(value):
         raise ValueError(f"value is {value}; a claim needs a number")
@@ -277,12 +278,12 @@ def _is_count(value: object, least: int) -> bool:
 
 def _figures(values: Sequence[float]) -> np.ndarray:
     """`[n]` float64, two or more, all finite."""
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"values has shape {values.shape}; an interval needs two figures or more")
-    if not np.isfinite(values).all():
-        raise ValueError(f"values contains {values[~np.isfinite(values)][0]}; all must be finite")
-    return values
+    array = np.asarray(values, dtype=float)
+    if array.ndim != 1 or len(array) < 2:
+        raise ValueError(f"values has shape {array.shape}; an interval needs two figures or more")
+    if not np.isfinite(array).all():
+        raise ValueError(f"values contains {array[~np.isfinite(array)][0]}; all must be finite")
+    return array
 
 
 def _number(value: float, digits: int) -> str:

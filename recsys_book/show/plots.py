@@ -246,7 +246,8 @@ def architecture(
 
 
 def _output_shapes(model, inputs, names) -> dict[str, tuple[int, ...]]:
-    modules, shapes, hooks = dict(model.named_modules()), {}, []
+    modules, hooks = dict(model.named_modules()), []
+    shapes: dict[str, tuple[int, ...]] = {}
     for name in names:
         if name not in modules:
             raise ValueError(f"a box names module {name!r}; {type(model).__name__} has none")

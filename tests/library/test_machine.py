@@ -51,7 +51,9 @@ def test_cores_are_those_this_process_may_use(monkeypatch):
 def test_what_is_new_enough_is_not_refused_and_the_bounds_are_those_of_the_project():
     for torch_version in ("2.4.0", "2.10.1+cu128", "3.0", "2.14.0a0+git1234"):
         recsys_book._check_versions((3, 11), torch_version)
-    project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+    whole = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
+    project = whole["project"]
     assert project["requires-python"] == ">=" + ".".join(map(str, recsys_book.OLDEST_PYTHON))
     assert "torch>=" + ".".join(map(str, recsys_book.OLDEST_TORCH)) in project["dependencies"]
-    assert project["version"] == recsys_book.__version__
+    assert "version" in project["dynamic"]  # it stands in one place
+    assert whole["tool"]["setuptools"]["dynamic"]["version"]["attr"] == "recsys_book.__version__"

@@ -1,4 +1,4 @@
-"""RecBole's NeuMF on pairs from a file; ncf_speed.py runs it with the Python of RecBole.
+"""RecBole's NeuMF on pairs from a file; bench_speed.py runs it with the Python of RecBole.
 
     python bench_recbole.py FOLDER BATCH RATE EPOCHS
 

@@ -56,7 +56,7 @@ def beside_the_ladder(record: dict, ladder: dict) -> pd.DataFrame:
     """Share of the learnable of chapter 00's models and of this chapter's, in the same worlds.
 
     Args:
-        record: "ncf_simulated", whose models learn from clicks alone.
+        record: `ch03/simulated`, whose models learn from clicks alone.
         ladder: "ladder", where MF and the DNN learn from impressions, clicked and not clicked.
 
     Returns:

@@ -1,8 +1,8 @@
 """Chapter 03 on the simulated service: who ranks better, and when, measured against the oracle.
 
-The judge is chapter 02's: fit on the clicks before day 20, choose by those of days 20 to 23, fit
-anew on both, and be tested once by the ten films that the oracle puts first. Scores are shares of
-the learnable: 0 is popularity, 1 the oracle.
+The judge is the service's (`service/judge.py`): fit on the clicks before day 20, choose by those of
+days 20 to 23, fit anew on both, and be tested once by the ten films that the oracle puts first.
+Scores are shares of the learnable: 0 is popularity, 1 the oracle.
 """
 
 from __future__ import annotations

@@ -504,7 +504,7 @@ def draw(n: int = DRAWS) -> list[dict]:
     1e-4, standard deviation of the start .01 to .3 (all three on a log scale), vectors of 16, 32 or
     64. The start is a knob because it decides how long all users stay alike: from .01 a tower can
     stand at the recall of popularity for a dozen epochs, where from .1 it leaves after two. (Why a
-    box: see `ncf_simulated.draw_settings`.)"""
+    box: as chapter 03 draws its own.)"""
     found = []
     for row in SobolEngine(4, scramble=True, seed=0).draw(n).tolist():
         rate, penalty, start, size = row

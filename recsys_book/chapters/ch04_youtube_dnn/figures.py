@@ -38,7 +38,7 @@ def recalls_of(record: dict, k: int, data: str | None = None) -> dict[str, list[
     """Variant → recall@k, a figure a seed; popularity too.
 
     Args:
-        record: "youtube_simulated", or "youtube" with the name of a data set.
+        record: `ch04/simulated`, or `ch04/logs` with the name of a data set.
         k: 50 or 200.
         data: which of the real sets.
     """
@@ -109,7 +109,7 @@ def head_values(record: dict, figure: str, how: str = "untold") -> dict[str, lis
     """Head → a figure of `watch_time.judge` a world.
 
     Args:
-        record: "youtube_simulated".
+        record: `ch04/simulated`.
         figure: "spearman", "spearman of clicks", "minutes", "clicks" or "bait".
         how: what is done about the place in the list, see PLACED_WORDS.
     """

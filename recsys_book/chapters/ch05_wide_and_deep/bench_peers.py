@@ -1,4 +1,4 @@
-"""deepctr-torch's WDL or torch-rechub's WideDeep on rows from a file; wide_deep_speed.py runs it.
+"""deepctr-torch's WDL or torch-rechub's WideDeep on rows from a file; bench_speed.py runs it.
 
     python bench_peers.py FOLDER deepctr|rechub BATCH RATE ROWS
 

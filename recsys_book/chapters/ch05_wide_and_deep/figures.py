@@ -47,7 +47,7 @@ def older_pieces(record: dict) -> str:
     single commit.
 
     Args:
-        record: of the run "wide_deep_simulated".
+        record: `ch05/simulated`.
     """
     commits = dict(record.get("pieces", {}).get("commits", {}))
     older = {commit: n for commit, n in commits.items() if commit != record["commit"]}
@@ -192,7 +192,7 @@ def beside_ladder(record: dict, ladder_record: dict, figure: str) -> dict[str, l
     from either.
 
     Args:
-        record: of the run "wide_deep_simulated".
+        record: `ch05/simulated`.
         ladder_record: of the run "ladder".
         figure: "log_loss" or "auc".
     """

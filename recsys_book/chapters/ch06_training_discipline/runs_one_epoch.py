@@ -1,6 +1,6 @@
 """Chapter 06, recorded: the one-epoch phenomenon, on a planted field and without weight decay.
 
-`discipline` has the same curves with the decay of the repaired run.
+`ch06/repairs` has the same curves with the decay of the repaired run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Work(Pieces):
 
     @piece
     def curves(self, rows_per_value: int, seed: int) -> dict:
-        """Loss after every epoch at the constant rate that was chosen in `discipline`, without
+        """Loss after every epoch at the constant rate that was chosen in `ch06/repairs`, without
         decay; 0 rows: without the field."""
         chosen = read_record("ch06/repairs")["figures"]["chosen"][str(RECORDED)]
         recipe = replace(lab.recipe_of("a chosen rate", chosen), epochs=CURVE_EPOCHS)

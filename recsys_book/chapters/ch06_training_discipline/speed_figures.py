@@ -1,5 +1,4 @@
-"""Figures of chapter 06 on speed, from the records of `python -m recsys_book.reproduce
-discipline_speed` and `discipline_gpu`."""
+"""Figures of chapter 06 on speed, from the records `ch06/speed` and `ch06/gpu`."""
 
 from __future__ import annotations
 
@@ -81,7 +80,7 @@ def times_base(record: dict, name: str) -> Interval:
     """Examples per second of a variant as a multiple of its base's in the same round, over rounds.
 
     Args:
-        record: of `discipline_speed` or `discipline_gpu`.
+        record: `ch06/speed` or `ch06/gpu`.
         name: of a variant that ran and is not the plain loop.
 
     Raises:
@@ -100,7 +99,7 @@ def batch_cost(record: dict, size: int, rule: str = "tuned") -> Interval:
     """Log-loss after all epochs above that of the smallest batch with its tuned rate, over worlds.
 
     Args:
-        record: of `discipline_speed`.
+        record: `ch06/speed`.
         size: examples in a batch.
         rule: one of `speed.RULES`, by which the learning rate follows the batch.
     """
@@ -125,7 +124,7 @@ def race_figure(record: dict) -> Picture:
     rounds; beside the name, what the variant differs from in one thing.
 
     Args:
-        record: of `discipline_speed`.
+        record: `ch06/speed`.
     """
     race = record["figures"]["race"]
     figure, ax = plt.subplots(figsize=(7.4, 0.33 * len(race) + 0.9))
@@ -160,7 +159,7 @@ def batch_figure(record: dict) -> Picture:
     Right: seconds, one mark a world, until it is as good within WITHIN, where it ever is.
 
     Args:
-        record: of `discipline_speed`.
+        record: `ch06/speed`.
     """
     rows = [
         (seed, int(size), rule, run["looks"][-1]["log_loss"], run["seconds_to_target"])
@@ -214,7 +213,7 @@ def tables_figure(record: dict) -> Picture:
     """Milliseconds a step at batch 256 by the number of rows in the table, one line an optimizer.
 
     Args:
-        record: of `discipline_speed`.
+        record: `ch06/speed`.
     """
     tables = record["figures"]["tables"]
     figure, ax = plt.subplots()
@@ -241,7 +240,7 @@ def seconds_to_target(record: dict, line: str) -> pd.DataFrame:
     where it was not met.
 
     Args:
-        record: of `discipline_gpu`.
+        record: `ch06/gpu`.
         line: "one thread", "all cores" or "GPU".
     """
     worlds = record["figures"]["reach"]
@@ -255,7 +254,7 @@ def sooner(record: dict, line: str, base: str) -> Interval:
     batch that is quickest for it in the mean.
 
     Args:
-        record: of `discipline_gpu`.
+        record: `ch06/gpu`.
         line, base: two of "one thread", "all cores" and "GPU".
     """
     quickest = []
@@ -272,7 +271,7 @@ def gpu_figure(record: dict) -> Picture:
     machine could not run is named with the reason, and not drawn.
 
     Args:
-        record: of `discipline_gpu`.
+        record: `ch06/gpu`.
     """
     race = record["figures"]["race"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 4.0))

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recsys_book.chapters.ch03_neumf import lab as ncf
-from recsys_book.chapters.ch03_neumf import simulated as ncf_simulated
+from recsys_book.chapters.ch03_neumf import simulated as on_clicks
 from recsys_book.chapters.ch04_youtube_dnn import candidates, watch_time
 from recsys_book.chapters.ch05_wide_and_deep import lab as wide_deep
 from recsys_book.data.next_watch import seconds_since
@@ -203,7 +203,7 @@ def neumf(world: World, seed: int, *, epochs: int, **knobs) -> Policy:
     clicks = world.log.clicks().without_repeats()
     setting = ncf.Setting(**knobs)
     model = ncf.make_model("NeuMF", clicks, setting.factors, seed)
-    ncf_simulated.adam(model, clicks, setting, seed, epochs=epochs)
+    on_clicks.adam(model, clicks, setting, seed, epochs=epochs)
     with torch.no_grad():
         return by_table(model.eval().score(torch.arange(world.n_users)))
 

@@ -10,7 +10,8 @@ JOBS := $(shell $(PYTHON) -c '$(COUNT); print(min(n or 1, 8))')
 PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 BOOK := $(BIN)/python book/tools/build.py
 # All tests but those that need the built book, nbgrader or an environment of their own.
-UNIT := $(addprefix tests/,library service show widgets check reproduce book chapters)
+COMPUTING := $(addprefix tests/,library service chapters)
+UNIT := $(COMPUTING) $(addprefix tests/,show widgets check reproduce book)
 # The least that a processor of this kind can do: vectors of the oldest kind, no bfloat16.
 PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	FAISS_OPT_LEVEL=generic RECSYS_BOOK_PROCESSOR=plain
@@ -29,8 +30,8 @@ test: $(STAMP) unit notebooks classroom pages  ## unit tests, notebooks, nbgrade
 unit: $(STAMP)
 	$(PYTEST) $(UNIT)
 
-plain: $(STAMP)  ## unit tests with the processor's capabilities cut down
-	$(PLAIN) $(PYTEST) $(UNIT)
+plain: $(STAMP)  ## unit tests of what computes, with the processor's capabilities cut down
+	$(PLAIN) $(PYTEST) $(COMPUTING)
 
 notebooks: $(STAMP)  ## chapters and solved exercises under nbval; the limits only end what hangs
 	TQDM_DISABLE=1 $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 \

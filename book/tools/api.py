@@ -16,7 +16,7 @@ from sphinx.ext import napoleon
 from sphinx.util.docutils import SphinxDirective
 
 SECTIONS = ("Args:", "Returns:", "Raises:", "Attributes:", "Shapes:", "Yields:")
-OPTIONS = (":members:", ":member-order: bysource", ":show-inheritance:", ":no-index-entry:")
+OPTIONS = (":members:", ":member-order: bysource")
 
 
 def purpose(name: str) -> str:

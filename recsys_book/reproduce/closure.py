@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-#: Engine and looks of a run; what it works out stands elsewhere.
-NOT_WHAT = ("reproduce/", "show/", "widgets/", "rooms.py")
+#: The engine of runs; what they work out stands elsewhere.
+NOT_WHAT = ("reproduce/", "rooms.py")
 #: Lines that IPython takes and Python does not: %magic and !command.
 _MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 
@@ -62,9 +62,10 @@ def code_of(module: Path, package: Path = PACKAGE) -> dict[str, str]:
     Returns:
         path in the package, such as "models/ncf.py" → 12 hexadecimal digits.
     """
-    files = {module, *closure(module.read_text(encoding="utf-8"), package)}
+    source = module.read_text(encoding="utf-8")
+    files = {module, *closure(source, package), *_files_named(parse(source), module.parent)}
     names = {file.relative_to(package).as_posix(): file for file in sorted(files)}
-    # How a run is carried out and shown changes none of its figures.
+    # How a run is carried out changes none of its figures.
     return {name: _digest(f) for name, f in names.items() if not name.startswith(NOT_WHAT)}
 
 
@@ -76,8 +77,20 @@ def _digest(file: Path) -> str:
             with_doc = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
             if isinstance(node, with_doc) and ast.get_docstring(node, clean=False) is not None:
                 node.body[0] = ast.Pass()
-        source = ast.dump(tree).encode()
+        source = repr(_plain(tree)).encode()
     return hashlib.sha256(source).hexdigest()[:12]
+
+
+def _plain(node: object) -> object:
+    """A tree as nested tuples, alike in every version of Python: `ast.dump` changes with them, and
+    so does which empty fields there are."""
+    if isinstance(node, list):
+        return tuple(_plain(part) for part in node)
+    if not isinstance(node, ast.AST):
+        return (type(node).__name__, node)
+    fields = ((name, getattr(node, name, None)) for name in sorted(node._fields))
+    kept = tuple((n, _plain(v)) for n, v in fields if v is not None and v != [])
+    return (type(node).__name__, *kept)
 
 
 def records_read(sources: Iterable[str]) -> set[str] | None:

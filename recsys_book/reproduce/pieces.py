@@ -9,6 +9,7 @@ work.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import multiprocessing
@@ -19,8 +20,10 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +69,20 @@ class Pieces:
 
     def ask(self, method: Callable, key: Key) -> Any:
         """The value of a piece, or a promise of it."""
+        _check_plain(key)
         if key in self.store:
             return self.store[key]
         if self._at_work is None or key == self._at_work:
-            return self.store.keep(key, lambda: method(self, *key[1:]))
+            return self.store.keep(key, lambda: self._whole(method, key))
         self._promised.append(key)
         return Promise()
+
+    def _whole(self, method: Callable, key: Key) -> Any:
+        """What a piece is, unless a promise went into it, whatever became of that on the way."""
+        value = method(self, *key[1:])
+        if self._promised:
+            raise NotYet
+        return value
 
     def attempt(self, key: Key) -> tuple[Any, list[Key]]:
         """The value of a piece, or of ("figures",); or None and the pieces that it waits for."""
@@ -79,6 +90,8 @@ class Pieces:
         try:
             value = getattr(self, key[0])(*key[1:])
         except NotYet:
+            if not self._promised:
+                raise RuntimeError(f"{key} looked into a promise of an attempt before") from None
             value = None
         except Exception:
             if not self._promised:
@@ -87,6 +100,24 @@ class Pieces:
         finally:
             self._at_work = None
         return (None, self._promised) if self._promised else (value, [])
+
+
+def _check_plain(key: Key) -> None:
+    """Arguments decide where a piece is kept: they must read alike in every process."""
+
+    def plain(value: Any) -> bool:
+        if isinstance(value, tuple):
+            return all(map(plain, value))
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return all(plain(getattr(value, field.name)) for field in dataclasses.fields(value))
+        return value is None or type(value) in (str, int, float, bool, Promise)
+
+    for value in key[1:]:
+        if type(value) is not Promise and not plain(value):
+            raise ValueError(
+                f"{key[0]} is asked for with a {type(value).__name__}; arguments must be "
+                "texts, numbers of Python, truth values, None, or tuples and dataclasses of them"
+            )
 
 
 class NotYet(BaseException):
@@ -106,9 +137,9 @@ def _look(self: Promise, *_: Any) -> Any:
 
 
 for _name in (
-    "iter len bool int float index str format reduce eq ne lt le gt ge hash getitem contains call "
-    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg abs "
-    "round and rand or ror array reduce_ex"
+    "iter len bool int float index str repr format reduce eq ne lt le gt ge hash getitem "
+    "contains call add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow "
+    "rpow neg abs round and rand or ror array reduce_ex"
 ).split():
     setattr(Promise, f"__{_name}__", _look)
 
@@ -151,7 +182,7 @@ class Store:
         return self.path(key).is_file()
 
     def __getitem__(self, key: Key) -> Any:
-        return joblib.load(self.path(key))["value"]
+        return _load(self.path(key))["value"]
 
     def keep(self, key: Key, make: Callable[[], Any]) -> Any:
         """Work a piece out, and keep it with the seconds it took and the commit.
@@ -167,7 +198,7 @@ class Store:
             "commit": commit(),
         }
         path = self.path(key)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         joblib.dump(kept, partial)
         os.replace(partial, path)  # a kill in between leaves no half a piece
         return value
@@ -175,15 +206,47 @@ class Store:
     def sums(self) -> dict:
         """What all finished pieces took together: "seconds", "processor_seconds", "n" of them, and
         "commits": commit → pieces it made."""
-        every = [joblib.load(f) for f in sorted(self.folder.glob("*.joblib"))]
+        every = [_load(f) for f in sorted(self.folder.glob("*.joblib"))]
         kinds = ("seconds", "processor_seconds")
         took: dict = {kind: round(sum(piece[kind] for piece in every), 1) for kind in kinds}
         commits = Counter(piece["commit"] for piece in every)
         return took | {"n": len(every), "commits": dict(commits)}
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process of this machine works on the run meanwhile.
+
+        Raises:
+            ValueError: one does.
+        """
+        mark = self.every / "at-work.txt"
+        if mark.is_file() and _is_alive(other := int(mark.read_text() or 0)):
+            raise ValueError(f"process {other} is at work on this run already, in {self.every}")
+        mark.write_text(str(os.getpid()))
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+
     def finish(self) -> None:
         """Throw the pieces away, those of other code too; the record is written."""
         shutil.rmtree(self.every)
+
+
+def _load(path: Path) -> dict:
+    try:
+        return joblib.load(path)
+    except Exception as error:  # whatever half a file leads to
+        path.unlink(missing_ok=True)
+        raise ValueError(f"{path} was damaged and is thrown away; begin the run again") from error
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (OSError, OverflowError):
+        return False
+    return process > 0
 
 
 # ---------------------------------------------------------------- working them out
@@ -207,43 +270,56 @@ def work_out(
     quiet = os.environ.get("TQDM_DISABLE", "") not in ("", "0")
     context = multiprocessing.get_context("spawn")
     bar = tqdm(total=0, unit="piece", disable=quiet)
-    with ProcessPoolExecutor(workers, context, _begin, (make_worker, store)) as pool:
+    pool = ProcessPoolExecutor(workers, context, _begin, (make_worker, store))
+    try:
         while True:
             figures, asked = run.attempt(("figures",))
             if not asked:
-                bar.close()
                 return figures
             _keep_promises(pool, workers, asked, bar)
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()  # what others are at need not end first
+        raise
+    finally:
+        bar.close()
+        pool.shutdown(cancel_futures=True)
 
 
 def _keep_promises(
     pool: ProcessPoolExecutor, workers: int, asked: Iterable[Key], bar: tqdm
 ) -> None:
     """Work out pieces, and what they turn out to need."""
-    needs: dict[Key, set[Key]] = {key: set() for key in asked}  # still to be begun
-    known, done = set(needs), set()
-    running: dict[Future, Key] = {}
-    bar.total += len(known)
+    # By how they are written: to Python 1 and True are one key, and kept they are two pieces.
+    keys = {repr(key): key for key in asked}
+    needs: dict[str, set[str]] = {name: set() for name in keys}  # still to be begun
+    done: set[str] = set()
+    running: dict[Future, str] = {}
+    bar.total += len(keys)
     while needs or running:
-        for key in [key for key, first in needs.items() if first <= done]:
+        for name in [name for name, first in needs.items() if first <= done]:
             if len(running) == workers:
                 break
-            del needs[key]
-            running[pool.submit(_work_out, key)] = key
+            del needs[name]
+            running[pool.submit(_work_out, keys[name])] = name
         if not running:
-            raise ValueError(f"pieces wait for each other: {sorted(map(str, needs))}")
-        bar.set_postfix_str("; ".join(" ".join(map(str, key)) for key in running.values()))
+            raise ValueError(f"pieces wait for each other: {sorted(needs)}")
+        bar.set_postfix_str("; ".join(running.values()))
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            key = running.pop(future)
-            waits = future.result()  # an error in a worker ends the run
+            name = running[future]
+            try:
+                waits = future.result()  # an error in a worker ends the run
+            except BrokenProcessPool as error:
+                raise RuntimeError(f"a process ended at one of {list(running.values())}") from error
+            del running[future]
             if not waits:
-                done.add(key)
+                done.add(name)
                 bar.update()
                 continue
-            new = [other for other in dict.fromkeys(waits) if other not in known]
+            new = {repr(key): key for key in waits if repr(key) not in keys}
             bar.total += len(new)
-            known |= set(new)
-            needs = {other: set() for other in new} | needs | {key: set(waits)}
+            keys |= new
+            needs = {other: set() for other in new} | needs | {name: {repr(key) for key in waits}}
 
 
 _worker: Pieces

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -118,10 +119,25 @@ class Run:
             "code": self.code,
             "figures": figures,
         } | ({"pieces": pieces} if pieces else {})
+        if found := _no_json(figures, "figures"):
+            raise ValueError(f"{found[0]} is {found[1]!r}; a record holds texts and finite numbers")
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(partial, self.path)
         return self.path
+
+
+def _no_json(value: object, place: str) -> tuple[str, object] | None:
+    """Where something stands that JSON has not, and what it is."""
+    if isinstance(value, Mapping):
+        parts = [(f"{place}[{key!r}]", part) for key, part in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [(f"{place}[{i}]", part) for i, part in enumerate(value)]
+    else:
+        plain = value is None or isinstance(value, str | bool | int)
+        fine = plain or (isinstance(value, float) and math.isfinite(value))
+        return None if fine else (place, value)
+    return next(filter(None, (_no_json(part, where) for where, part in parts)), None)
 
 
 def table(frame: pd.DataFrame) -> dict:
@@ -247,10 +263,16 @@ def code_of_run(name: str) -> dict[str, str]:
     if not module.is_file():
         return {}
     found = code_of(module)
-    for other in sorted(records_named(module.read_text(encoding="utf-8"))):
+    others = {other for file in found for other in records_named_in(PACKAGE / file)} - {name}
+    for other in sorted(others):
         figures = json.dumps(read_record(other)["figures"], sort_keys=True)
         found[f"record {other}"] = hashlib.sha256(figures.encode()).hexdigest()[:12]
     return found
+
+
+def records_named_in(file: Path) -> set[str]:
+    """Records that a file of the package reads by name."""
+    return records_named(file.read_text(encoding="utf-8")) if file.suffix == ".py" else set()
 
 
 def state(record: Mapping) -> str:

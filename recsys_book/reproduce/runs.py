@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 from recsys_book import rooms
+from recsys_book.machine import has_bfloat16
 from recsys_book.reproduce.pieces import Pieces, Store, work_out
 from recsys_book.reproduce.record import Run, changed, code_of_run, read_record, writable_place
 
@@ -33,7 +36,7 @@ def remake(name: str, workers: int | None = None) -> Path:
     Args:
         name: such as "ch03/paper".
         workers: processes of a run in pieces; by default what the run says, or a process a core;
-            0 for all of it in this one.
+            0 for all of it in this one, which is for tests.
 
     Returns:
         the record's path.
@@ -44,21 +47,21 @@ def remake(name: str, workers: int | None = None) -> Path:
     module, code = module_of(name), code_of_run(name)
     writable_place(name)
     getattr(module, "ready", lambda: None)()
-    run, pieces = Run(name, seeds_of(module), code), None
+    run = Run(name, seeds_of(module), code)
     if hasattr(module, "Work"):
-        store = Store(name, digest(code))
-        if workers == 0:
-            figures = module.Work(store).figures()
-        else:
-            worker = functools.partial(make_worker, name, digest(code))
-            figures = work_out(worker, store, workers or getattr(module, "WORKERS", None))
-        pieces = store.sums()
+        store = Store(name, digest(code, settings_of(module)))
+        with store.alone():
+            if workers == 0:
+                figures = module.Work(store).figures()
+            else:
+                worker = functools.partial(make_worker, name, digest(code))
+                figures = work_out(worker, store, workers or getattr(module, "WORKERS", None))
+            path = run.write(figures, store.sums())
+        store.finish()
     else:
         figures = module.figures()
+        path = run.write(figures)
     getattr(module, "report", lambda figures: None)(figures)
-    path = run.write(figures, pieces)
-    if pieces:
-        store.finish()
     return path
 
 
@@ -84,8 +87,18 @@ def module_of(name: str) -> ModuleType:
     return import_module(runs()[name])
 
 
-def digest(code: Mapping[str, str]) -> str:
-    """One for all files."""
+def settings_of(module: ModuleType) -> dict:
+    """What pieces depend on besides the code: versions, the processor, and what the run names in
+    `settings()`."""
+    versions = {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")}
+    python = ".".join(platform.python_version_tuple()[:2])
+    named = getattr(module, "settings", dict)()
+    return versions | {"python": python, "bfloat16": has_bfloat16()} | named
+
+
+def digest(code: Mapping[str, str], settings: Mapping | None = None) -> str:
+    """One for all files, and settings where there are some."""
+    code = code if settings is None else {**code, "settings": repr(sorted(settings.items()))}
     return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -108,6 +121,12 @@ def stale() -> dict[str, list[str] | None]:
         if files != []:
             found[name] = files
     return found
+
+
+def records_of(name: str) -> set[str]:
+    """The other records that a run reads."""
+    mark = "record "
+    return {file.removeprefix(mark) for file in code_of_run(name) if file.startswith(mark)}
 
 
 def hours(name: str) -> float | None:

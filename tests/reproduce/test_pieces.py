@@ -1,11 +1,13 @@
 """Pieces of a long run: kept, not made again, whole or not at all, and of one code only."""
 
+import functools
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 import torch
 
@@ -46,6 +48,17 @@ class Squares(Pieces):
             return found["value"]
         except Exception:
             return None
+
+    @piece
+    def hidden(self, n):
+        try:
+            return self.square(n)["value"]
+        except BaseException:
+            return 0
+
+    @piece
+    def by_kind(self, n):
+        return isinstance(self.square(n), dict)
 
     def figures(self):
         return {"sums": [self.sum_to(n) for n in (2, 3)], "square": self.square(5)}
@@ -96,7 +109,8 @@ def test_an_attempt_names_all_that_it_waits_for_and_keeps_nothing(store):
     assert run.attempt(("sum_to", 2)) == (None, [("square", 0)])
     assert run.attempt(("square", 0)) == ({"value": 0}, [])
     assert run.attempt(("sum_to", 2)) == (None, [("square", 1)])
-    for key in (("passed_on", 4), ("swallowed", 4)):  # neither looks into it, or hides that it did
+    # None of these looks into it, or each hides that it did.
+    for key in (("passed_on", 4), ("swallowed", 4), ("hidden", 4), ("by_kind", 4)):
         assert run.attempt(key) == (None, [("square", 4)])
         assert key not in store
     assert len(list(store.folder.glob("*.joblib"))) == 1
@@ -116,12 +130,53 @@ def test_whoever_looks_into_a_promise_stops():
         lambda p: p.value, lambda p: p["value"], lambda p: p(1), lambda p: [*p], len, bool, float,
         lambda p: p + 1, lambda p: 1 + p, lambda p: p == 1, lambda p: p < 1, sum, max, str,
         lambda p: f"{p}", lambda p: dict(**p), lambda p: {p: 1}, torch.tensor, hash,
-        lambda p: 1 in p, lambda p: joblib.hash(p), lambda p: torch.zeros(2) * p,
-        lambda p: __import__("numpy").mean([p, p], axis=0), lambda p: sorted([p, p]),
+        lambda p: 1 in p, lambda p: joblib.hash(p), repr, lambda p: repr((1, p)),
+        lambda p: torch.zeros(2) * p,
+        lambda p: np.mean([p, p], axis=0), lambda p: sorted([p, p]),
     ]  # fmt: skip
     for look in looks:
         with pytest.raises(NotYet):
             look(Promise())
+
+
+@pytest.mark.parametrize("odd", [{1}, [1], {"a": 1}, np.float64(0.5), torch.tensor(1), (1, [2])])
+def test_arguments_that_read_otherwise_elsewhere_are_refused(odd):
+    with pytest.raises(ValueError, match="square is asked for with a "):
+        Squares().square(odd)
+
+
+def test_a_promise_that_was_remembered_is_told(store):
+    class Remembers(Squares):
+        @functools.cache  # noqa: B019
+        def kept(self):
+            return self.square(1)
+
+        def figures(self):
+            return {"x": self.kept()["value"]}
+
+    run = Remembers(store)
+    assert run.attempt(("figures",)) == (None, [("square", 1)])
+    with pytest.raises(RuntimeError, match="a promise of an attempt before"):
+        run.attempt(("figures",))
+
+
+def test_a_damaged_piece_is_named_and_made_again(store):
+    run = Squares(store)
+    run.square(3)
+    path = store.path(("square", 3))
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"square_3\..*joblib was damaged and is thrown away"):
+        run.square(3)
+    assert run.square(3) == {"value": 9}
+
+
+def test_two_processes_do_not_work_on_one_run(store):
+    with store.alone(), pytest.raises(ValueError, match="at work on this run already"):
+        with Store("ch03/x", "b").alone():
+            pass
+    (store.every / "at-work.txt").write_text("999999999")  # of a process that is gone
+    with store.alone():
+        pass
 
 
 # ---------------------------------------------------------------- in processes

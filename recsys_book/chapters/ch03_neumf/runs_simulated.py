@@ -167,7 +167,7 @@ def amount(name: str, share: float) -> dict:
 
 
 class Work(Pieces):
-    """The run: each public method is one kind of piece."""
+    """The run: settings, five worlds, depth and negatives, the amount of data."""
 
     @piece
     def tried(self, name: str) -> list[float]:
@@ -178,10 +178,16 @@ class Work(Pieces):
     @piece
     def choose(self, name: str) -> dict:
         """A model's setting."""
-        first, *others = (judge_world(simulate(seed=seed)) for seed in TUNING_WORLDS)
-        if name in CLOSED:
-            return choose_closed(first, name)
-        return choose_of_finalists(others, name, self.tried(name))
+        if name in LEARNED:
+            return self.finalists(name)["best"]
+        return choose_closed(judge_world(simulate(seed=TUNING_WORLDS[0])), name)
+
+    @piece
+    def finalists(self, name: str) -> dict:
+        """Which of the drawn settings is the best over the worlds kept for that."""
+        tried = list(self.tried(name))
+        others = [judge_world(simulate(seed=seed)) for seed in TUNING_WORLDS[1:]]
+        return choose_of_finalists(others, name, tried)
 
     def settings(self) -> dict[str, dict]:
         """Of every model."""
@@ -201,8 +207,7 @@ class Work(Pieces):
     @piece
     def by_depth(self) -> dict[str, dict]:
         """A setting for each depth of the tower."""
-        self.choose("MLP")
-        finals = self.cells.get("choose MLP", dict)["finals"]
+        finals = self.finalists("MLP")["finals"]
         judge = judge_world(simulate(seed=TUNING_WORLDS[0]))
         return choose_by_depth(judge, [int(place) for place in finals])
 

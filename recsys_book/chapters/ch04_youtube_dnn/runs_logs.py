@@ -128,6 +128,8 @@ class Work(Pieces):
     @piece
     def second(self, seed: int) -> dict:
         """All heads on the test: figures, and calibration by tenths of the predictions."""
+        for chosen in [self.choose_second(head) for head in HEADS]:
+            assert chosen["lr"]  # all, before the first is trained
         data, part, _ = self.data()
         rows = part.day >= kuairand.TEST_FROM
         test, users = part[rows], data.user[rows]

@@ -66,6 +66,8 @@ class Work(Pieces):
     @piece
     def ensemble(self, seed: int) -> dict:
         """The mean of the logits of a wide and a deep model that were trained by themselves."""
+        for kind in ("wide", "deep"):
+            self.setting(kind)  # both, before the first is trained
         task, wide = self._trained("wide", seed)
         _, deep = self._trained("deep", seed)
         return {"parts": lab.judge(task, lab.average(wide, deep))}
@@ -95,11 +97,12 @@ class Work(Pieces):
 
         `kind` may also be "oracle", which has no offline part.
         """
+        setting = None if kind == "oracle" else self.setting(kind)
         world, first = self._logged(logging, seed)
-        if kind == "oracle":
+        if setting is None:
             policy = oracle_policy(world)
             return {"clicks": run_online(world, policy, ONLINE_DAYS, seed=seed).clicks}
-        task, setting = lab.make_task(world, hide=False), self.setting(kind)
+        task = lab.make_task(world, hide=False)
         end = world.days - HELD_DAYS
         held = task.rows(end, world.days)
         rows = task.rows(first, end)
@@ -143,6 +146,9 @@ class Work(Pieces):
 
     def figures(self) -> dict:
         """What the record holds."""
+        # Asked for before any is looked into, so that they are worked out side by side.
+        tries = [self.try_kind(kind, world) for kind in KINDS for world in TUNING_WORLDS]
+        assert all(len(tried) for tried in tries)
         in_charge = (*IN_CHARGE, "oracle")
         return {
             "settings": {kind: asdict(self.setting(kind)) for kind in KINDS},

@@ -155,10 +155,12 @@ class Work(Pieces):
     @piece
     def explore(self, n: int, seed: int) -> dict:
         """Every policy on n requests."""
+        self.recipe(WITH_IDS)  # asked for before the work
+        strength = self.strength()
         world = simulate(seed=seed)
         films = bandits.new_films(world, NEW_DAYS)
         rates = bandits.genre_rates(world, films)
-        runs = bandits.compare(world, films, rates, self.strength(), n=n, seed=seed)
+        runs = bandits.compare(world, films, rates, strength, n=n, seed=seed)
         requests = bandits.draw_requests(world, films, n, seed=seed)
         for name, truth in PERSONAL.items():
             scores = requests.chance if truth else self._predicted(world, films, seed)
@@ -319,6 +321,11 @@ def with_gradient() -> list[str]:
 
 
 sentences = cache(lab.has_sentences)
+
+
+def settings() -> dict:
+    """What pieces depend on besides the code."""
+    return {"sentences": sentences()}
 
 
 def report(figures: dict) -> None:

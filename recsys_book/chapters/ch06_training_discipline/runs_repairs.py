@@ -133,9 +133,7 @@ class Work(Pieces):
             grid = lab.grid_of(step)
             best = min((i for i, c in enumerate(grid) if c[name] == value), key=lambda i: tried[i])
             recipe = lab.recipe_of(step, self.chosen(RECORDED) | {step: grid[best]})
-        return self._judged(f"curve {name} {value:g} {seed}", recipe, seed) | {
-            "epochs": recipe.epochs
-        }
+        return self._judged(f"curve {name} {value:g} {seed}", recipe, seed, True)
 
     # ------------------------------------------------------------ optimizers
 
@@ -200,17 +198,20 @@ class Work(Pieces):
         return make_task(simulate(n_users=size, seed=world))
 
     @piece
-    def _judged(self, key: str, recipe: Recipe, seed: int) -> dict:
+    def _judged(self, key: str, recipe: Recipe, seed: int, with_epochs: bool = False) -> dict:
         task = self._task(RECORDED, seed)
         trained = lab.train(task, recipe, task.before(task.test_from), seed)
         referee = lab.make_referee(task)
-        return referee.judge(trained.logits(referee.examples))
+        found = referee.judge(trained.logits(referee.examples))
+        return found | ({"epochs": recipe.epochs} if with_epochs else {})
 
     # ------------------------------------------------------------ the record
 
     def figures(self) -> dict:
         """What the record holds."""
         over = lambda piece, *arguments: [piece(*arguments, seed) for seed in SEEDS]
+        # These need nothing that is chosen: cores have them to do while choices wait for others.
+        spikes = {o: {s: over(self.spike, s, o) for s in SPIKES} for o in SPIKE_OPTIMIZERS}
         return {
             "users": {"live": LIVE, "recorded": RECORDED},
             "chosen": {str(size): self.chosen(size) for size in (LIVE, RECORDED)},
@@ -230,7 +231,7 @@ class Work(Pieces):
                 for name in OPTIMIZERS
             },
             "one_epoch": {str(n): over(self.one_epoch, n) for n in (*ROWS_PER_VALUE, 0)},
-            "spike": {o: {s: over(self.spike, s, o) for s in SPIKES} for o in SPIKE_OPTIMIZERS},
+            "spike": spikes,
             "calibration": {
                 "all" if n is None else f"1:{n:g}": over(self.calibration, n) for n in PER_CLICK
             },

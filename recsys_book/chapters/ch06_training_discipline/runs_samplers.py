@@ -86,6 +86,12 @@ class Work(Pieces):
 
     def figures(self) -> dict:
         """What the record holds."""
+        # Asked for before any is looked into, so that they are worked out side by side.
+        wanted = [("simulated", key) for key in (*TABLE, *sweep_keys())]
+        tries = [
+            self.try_variant(*one) for one in (*wanted, *(("MovieLens", key) for key in TABLE))
+        ]
+        assert all(len(tried) for tried in tries)
         simulated = {
             key: {
                 "variant": asdict(self.variant(key)),

@@ -306,8 +306,9 @@ def commit() -> str:
         git = lambda *a: subprocess.run(
             ["git", *a], cwd=here, capture_output=True, text=True, check=True
         ).stdout.strip()
-        return git("rev-parse", "--short=10", "HEAD") + (
-            "+" if git("status", "--porcelain", "--", str(here.parent)) else ""
-        )
+        # Records of other runs may be new: what this one depends on of them is in its digest.
+        code = (str(here.parent), f":(exclude){here.parent / 'chapters' / '*' / 'records' / '*'}")
+        changed = git("status", "--porcelain", "--", *code)
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -79,8 +79,7 @@ def key(path: Path) -> str:
     package = ROOT / "recsys_book"
     code = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
     files = closure(code, package)
-    own = [code, *(f.read_text(encoding="utf-8") for f in files if f.suffix == ".py")]
-    names = records_read(own)
+    names = records_read([code, *map(read_text, asking(files, package))])
     states = []
     for file in sorted((package / "chapters").glob("*/records/*.json")):
         name = f"{rooms.short(file.parents[1].name)}/{file.stem}"
@@ -93,6 +92,17 @@ def key(path: Path) -> str:
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     digest.update("\n".join([*states, *data_at_hand(), sys.version]).encode())
     return digest.hexdigest()
+
+
+def asking(files: Sequence[Path], package: Path) -> list[Path]:
+    """The modules that may ask for records. The engine asks for any, by whatever name it is given;
+    what is meant stands where it is called."""
+    return [f for f in files if f.suffix == ".py" and f.parent != package / "reproduce"]
+
+
+def read_text(file: Path) -> str:
+    """Of a module."""
+    return file.read_text(encoding="utf-8")
 
 
 def data_at_hand() -> list[str]:

@@ -84,7 +84,8 @@ class Modules(SphinxDirective):
             for name in names
         )
         head = '<tr><th scope="col">Module</th><th scope="col">What it is for</th></tr>'
-        table = f'<table class="table">\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n'
+        parts = f"<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n"
+        table = f'<table class="table api-modules">\n{parts}</table>\n'
         return [nodes.raw("", table, format="html")]
 
 

@@ -34,7 +34,7 @@ def render() -> str:
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in others)
         body += f'<tr><th scope="row"><code>{name}</code></th>{cells}</tr>\n'
     return f"""\
-<div class="findings" tabindex="0" role="region" aria-label="The recorded runs, a table">
+<div class="recorded-runs" tabindex="0" role="region" aria-label="The recorded runs, a table">
 <table class="table">
 <thead><tr>{heads}</tr></thead>
 <tbody>

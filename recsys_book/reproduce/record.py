@@ -236,7 +236,8 @@ def provenance(record: dict) -> str:
         took = f"{pieces['n']} pieces that took {pieces['processor_seconds'] / 3600:.1f} core hours"
     return (
         f"recorded {record['date']} at commit {', '.join(commits)}, {took}\n"
-        f"on {record['machine']}, {state(record)}\n"
+        f"on {record['machine']}\n"
+        f"{state(record)}\n"
         f"repeat with: {command(record['name'])}"
     )
 

@@ -25,7 +25,11 @@ def test_examples_give_what_they_say():
         lines = example.split("\n")
         for statement in ast.parse(example).body:
             code = ast.unparse(statement)
+            # Beside the statement, or in the line after it.
             _, says, expected = lines[statement.end_lineno - 1].partition("  # → ")
+            after = lines[statement.end_lineno]
+            if not says and after.startswith("# → "):
+                _, says, expected = after.partition("# → ")
             if says:
                 assert repr(eval(code, space)) == expected, code
                 held += 1

@@ -33,7 +33,7 @@ CONTRAST = """mark => {
 def asked() -> dict[str, list[tuple[int, bool]]]:
     """For each chapter's page its answers in order, as the notebook has them: the question's
     number, and whether the answer is right."""
-    path = ROOT / "tests" / "unit" / "test_quizzes.py"
+    path = ROOT / "tests" / "book" / "test_quizzes.py"
     spec = importlib.util.spec_from_file_location("notebook_quizzes", path)
     notebooks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(notebooks)

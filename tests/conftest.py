@@ -43,3 +43,14 @@ def frappe_folder(tmp_path, monkeypatch):
     for name, t in text.items():
         (tmp_path / "frappe" / name).write_text(t, encoding="utf-8")
     return tmp_path / "frappe"
+
+
+@pytest.fixture
+def as_it_was(monkeypatch):
+    """Threads, and the way of tiny numbers, are put back."""
+    before = torch.get_num_threads()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, os.environ.get(name, str(before)))
+    yield
+    use_threads(before)
+    torch.set_flush_denormal(False)

@@ -12,7 +12,7 @@ A run is a module `runs_*.py` in a room. It has a `NAME`, `SEEDS`, and either a 
 number of processes, and `quick()` a first look.
 """
 
-from recsys_book.reproduce.pieces import Pieces, piece
+from recsys_book.reproduce.pieces import Pieces, piece, wait_for
 from recsys_book.reproduce.record import read_record, read_table, table
 
-__all__ = ["Pieces", "piece", "read_record", "read_table", "table"]
+__all__ = ["Pieces", "piece", "read_record", "read_table", "table", "wait_for"]

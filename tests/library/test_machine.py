@@ -14,17 +14,6 @@ from recsys_book.show import notebook
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-@pytest.fixture
-def as_it_was(monkeypatch):
-    """Threads, and the way of tiny numbers, are put back."""
-    before = torch.get_num_threads()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, os.environ.get(name, str(before)))
-    yield
-    machine.use_threads(before)
-    torch.set_flush_denormal(False)
-
-
 def test_a_reader_chooses_the_number_of_threads(monkeypatch, capsys, as_it_was):
     monkeypatch.setenv(machine.THREADS_VARIABLE, "2")
     notebook.setup()

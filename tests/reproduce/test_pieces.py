@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_book.reproduce.pieces import NotYet, Pieces, Promise, Store, piece
+from recsys_book.reproduce.pieces import NotYet, Pieces, Promise, Store, piece, wait_for
 
 
 @pytest.fixture
@@ -59,6 +59,12 @@ class Squares(Pieces):
     @piece
     def by_kind(self, n):
         return isinstance(self.square(n), dict)
+
+    @piece
+    def waits(self, n):
+        wait_for(*(self.square(i) for i in range(n)), "plain", None)
+        self.made.append("begun")
+        return n
 
     def figures(self):
         return {"sums": [self.sum_to(n) for n in (2, 3)], "square": self.square(5)}
@@ -113,6 +119,8 @@ def test_an_attempt_names_all_that_it_waits_for_and_keeps_nothing(store):
     for key in (("passed_on", 4), ("swallowed", 4), ("hidden", 4), ("by_kind", 4)):
         assert run.attempt(key) == (None, [("square", 4)])
         assert key not in store
+    assert run.attempt(("waits", 3)) == (None, [("square", 1), ("square", 2)])
+    assert "begun" not in run.made
     assert len(list(store.folder.glob("*.joblib"))) == 1
 
 

@@ -1,7 +1,5 @@
 """What the set-up cell does."""
 
-import os
-
 import pytest
 import torch
 from threadpoolctl import threadpool_info
@@ -11,17 +9,6 @@ from recsys_book import machine
 from recsys_book.layers import MLP
 from recsys_book.show import notebook
 from recsys_book.show.notebook import source
-
-
-@pytest.fixture
-def as_it_was(monkeypatch):
-    """Threads, and the way of tiny numbers, are put back."""
-    before = torch.get_num_threads()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, os.environ.get(name, str(before)))
-    yield
-    machine.use_threads(before)
-    torch.set_flush_denormal(False)
 
 
 @pytest.mark.parametrize("at_hand", [True, False])

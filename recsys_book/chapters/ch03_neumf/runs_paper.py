@@ -24,7 +24,7 @@ from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
 from recsys_book.machine import has_bfloat16, keep_freed_memory
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
-from recsys_book.reproduce import Pieces, piece
+from recsys_book.reproduce import Pieces, piece, wait_for
 
 NAME = "ch03/paper"
 SEEDS = {8: (0, 1, 2), 16: (0,), 32: (0, 1, 2), 64: (0,)}
@@ -136,8 +136,7 @@ class Work(Pieces):
 
     def _parts(self, factors: int, seed: int) -> list[dict]:
         """Kept weights of GMF and MLP: {"chosen", "refit"} each."""
-        cells = [self.cell(name, factors, seed) for name in PARTS]
-        assert all(cell["epochs"] for cell in cells)  # trained by now
+        wait_for(*(self.cell(name, factors, seed) for name in PARTS))
         return [self.store["weights", name, factors, seed] for name in PARTS]
 
     @piece

@@ -20,7 +20,7 @@ from recsys_book.chapters.ch04_youtube_dnn.watch_time import HEADS, Fitted, cali
 from recsys_book.chapters.ch04_youtube_dnn.watch_time import Recipe as RankerRecipe
 from recsys_book.data import load
 from recsys_book.metrics import auc
-from recsys_book.reproduce import Pieces, piece
+from recsys_book.reproduce import Pieces, piece, wait_for
 
 NAME = "ch04/logs"
 SEEDS = (0, 1, 2)
@@ -128,8 +128,7 @@ class Work(Pieces):
     @piece
     def second(self, seed: int) -> dict:
         """All heads on the test: figures, and calibration by tenths of the predictions."""
-        for chosen in [self.choose_second(head) for head in HEADS]:
-            assert chosen["lr"]  # all, before the first is trained
+        wait_for(*(self.choose_second(head) for head in HEADS))
         data, part, _ = self.data()
         rows = part.day >= kuairand.TEST_FROM
         test, users = part[rows], data.user[rows]

@@ -9,7 +9,7 @@ import numpy as np
 from recsys_book.chapters.ch06_training_discipline import samplers as lab
 from recsys_book.chapters.ch06_training_discipline.samplers import Setting, Task, Variant
 from recsys_book.data import load
-from recsys_book.reproduce import Pieces, piece
+from recsys_book.reproduce import Pieces, piece, wait_for
 from recsys_book.service import simulate
 
 NAME = "ch06/samplers"
@@ -86,12 +86,12 @@ class Work(Pieces):
 
     def figures(self) -> dict:
         """What the record holds."""
-        # Asked for before any is looked into, so that they are worked out side by side.
+        # One by one below: so they are worked out side by side.
         wanted = [("simulated", key) for key in (*TABLE, *sweep_keys())]
         tries = [
             self.try_variant(*one) for one in (*wanted, *(("MovieLens", key) for key in TABLE))
         ]
-        assert all(len(tried) for tried in tries)
+        wait_for(*tries)
         simulated = {
             key: {
                 "variant": asdict(self.variant(key)),

@@ -176,7 +176,7 @@ def test_nothing_is_written_beside_the_package(runs):
 
 def test_a_run_from_a_wheel_asks_for_a_folder(environment, folder):
     settings = {k: v for k, v in os.environ.items() if k != "RECSYS_BOOK_RESULTS"}
-    command = [environment.python, "-m", "recsys_book.reproduce", "xor"]
+    command = [environment.python, "-m", "recsys_book.reproduce", "ch01/xor"]
     done = subprocess.run(
         [*map(str, command)], cwd=folder, env=settings, capture_output=True, text=True
     )

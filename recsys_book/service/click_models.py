@@ -30,7 +30,7 @@ from recsys_book.service.world import (
     TONES,
     World,
 )
-from recsys_book.train import fit, seeded
+from recsys_book.train import History, fit, seeded
 
 #: The fields, in order. Ids count from 1 within each; 0 is kept for values never seen.
 FIELDS = ("user", "film", "age", "region", "genre", "second_genre", "tone", "device", "daypart")
@@ -203,7 +203,19 @@ class ClickModel(nn.Module):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a rung is trained; chosen on validation days of another world."""
+    """How a rung is trained; chosen on validation days of another world.
+
+    Attributes:
+        dim: length of the vectors.
+        lr: learning rate of the first epoch.
+        weight_decay: Adam's L2.
+        bias_decay: the same of what is one number per id, such as a film's bias; None: as
+            weight_decay.
+        epochs: how many.
+        hidden, dropout: of the DNN.
+        batch_size: impressions a step.
+        fall: what the learning rate is multiplied by after each epoch.
+    """
 
     dim: int = 16
     lr: float = 0.01
@@ -212,6 +224,8 @@ class Settings:
     hidden: tuple[int, ...] = (128, 64)
     dropout: float = 0.0
     batch_size: int = 1_024
+    bias_decay: float | None = None
+    fall: float = DECAY
 
 
 def train_click_model(
@@ -223,13 +237,12 @@ def train_click_model(
     seed: int,
     validate: Callable[[nn.Module], float] | None = None,
     after_epoch: Callable[[int, nn.Module], object] | None = None,
-) -> tuple[ClickModel, object]:
+    patience: int | None = None,
+) -> tuple[ClickModel, History]:
     """Fit one rung by binary cross-entropy on the impressions at `rows`; Adam, falling rate."""
     model = new_click_model(task, name, settings, seed)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, DECAY)
+    optimizer = torch.optim.Adam(_groups(model, settings), lr=settings.lr)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, settings.fall)
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for some in torch.randperm(len(rows), generator=generator).split(settings.batch_size):
@@ -243,11 +256,21 @@ def train_click_model(
         schedules=[schedule],
         validate=validate,
         max_epochs=settings.epochs,
-        patience=None,
+        patience=patience,
         after_epoch=after_epoch,
         seed=seed,
     )
     return model, history
+
+
+def _groups(model: nn.Module, settings: Settings) -> list[dict]:
+    """Parameters by their decay: numbers per id apart from vectors and layers."""
+    numbers = [p for p in model.parameters() if p.ndim == 2 and p.shape[1] == 1]
+    others = [p for p in model.parameters() if not (p.ndim == 2 and p.shape[1] == 1)]
+    decay = settings.weight_decay
+    of_numbers = decay if settings.bias_decay is None else settings.bias_decay
+    both = [(others, decay), (numbers, of_numbers)]
+    return [{"params": some, "weight_decay": d} for some, d in both if some]
 
 
 def new_click_model(task: Task, name: str, settings: Settings, seed: int) -> ClickModel:

@@ -2,6 +2,10 @@
 
 The relevant films are the ten with the highest true chance of a click among those that the user has
 not watched, in a context drawn for the user.
+
+Two oracles know the truth. One knows the moment; the other is told ids alone, as matrix
+factorization is, and answers with the truth averaged over the moments: nobody who is told no more
+can do better.
 """
 
 from __future__ import annotations
@@ -119,3 +123,76 @@ def oracle_ndcg(ranking: Ranking, score: Callable[[Tensor], Tensor]) -> float:
     out = lambda users: score(users).masked_fill(~ranking.out, -torch.inf)
     report = full_catalogue(out, ranking.relevant, ranking.seen, k=10, batch_size=64)
     return float(report.ndcg.mean())
+
+
+@torch.no_grad()
+def expected_clicks(
+    ranking: Ranking, score: Callable[[Tensor], Tensor], k: int = 10, batch_size: int = 64
+) -> float:
+    """Clicks to expect from the k films on top, all looked at, as a share of the best k: the mean
+    over users.
+
+    Args:
+        ranking: whom to ask about, and the truth.
+        score: `score(users [U]) -> [U, N]`.
+        k: length of the list.
+        batch_size: users scored at once.
+    """
+    taken = ranking.seen
+    watched = torch.zeros(taken.n_users, taken.n_items, dtype=torch.bool)
+    watched[taken.user, taken.item] = True
+    shares = []
+    for users in ranking.relevant.user.unique().split(batch_size):
+        free = ranking.out & ~watched[users]
+        top = score(users).masked_fill(~free, -torch.inf).topk(k, dim=1).indices
+        chance = ranking.truth[users].double()
+        shares.append(chance.gather(1, top).sum(1) / chance.topk(k, dim=1).values.sum(1))
+    return float(torch.cat(shares).mean())
+
+
+def _moments() -> list[tuple[int, int]]:
+    """Every device at every time of day: sessions are spread evenly over them."""
+    return [(device, daypart) for device in range(len(DEVICES)) for daypart in range(len(DAYPARTS))]
+
+
+def ids_only_truth(cut: Cut, ranking: Ranking) -> Tensor:
+    """`[U, N]` float32, the true chances averaged over the moments, the mood unknown.
+
+    Args:
+        cut: whose world.
+        ranking: its histories; what is watched or not out has 0.
+    """
+    world = cut.world
+    films = torch.arange(world.n_films)[None, :]
+    truth = []
+    for users in torch.arange(world.n_users).split(256):
+        history = ranking.history[users]
+        chances = [
+            world.click_probability(users[:, None], films, Context(*moment, history=history))
+            for moment in _moments()
+        ]
+        truth.append(torch.where(ranking.out, torch.stack(chances).mean(0), 0.0).float())
+    return torch.cat(truth)
+
+
+def ids_only_chance(cut: Cut, ranking: Ranking, rows: Tensor) -> Tensor:
+    """`[B]` float64, the chance of a click on impressions as ids alone tell it: averaged over the
+    moments, for the user as known when the test began, with the place in the list.
+
+    Args:
+        cut: whose log.
+        ranking: its histories, those of the day on which the test begins.
+        rows: positions of impressions `[B]`.
+    """
+    log, found = cut.world.log, []
+    for some in rows.split(8_192):
+        users, films = log.user[some].long(), log.film[some].long()
+        place, history = log.position[some].long(), ranking.history[users]
+        chances = [
+            cut.world.click_probability(
+                users, films, Context(*moment, position=place, history=history)
+            )
+            for moment in _moments()
+        ]
+        found.append(torch.stack(chances).mean(0))
+    return torch.cat(found)

@@ -47,7 +47,7 @@ def test_every_module_of_the_library_is_shown_and_every_class_has_an_example():
     given = {  # what functions and classes give, and types of arguments
         "Calibration", "RankingReport", "Scorer", "History", "UserAUC", "Ranked", "Negatives",
         "Explanation", "Split", "CoreReport", "WatchExamples", "PairsOfUsers", "Index", "Proposal",
-        "ContentUnavailable",
+        "ContentUnavailable", "Search",
     }  # fmt: skip
     for name in SHOWN:
         text = (ROOT / (name.replace(".", "/") + ".py")).read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 Settings are chosen in world 100, which no figure comes from: the learned rungs by log-loss on its
 days 20 to 23, the closed forms by NDCG@10 of the films clicked in those days (the truth is not
-asked). Every rung has the same search (`reproduce.search`), which goes on until no step helps, so
+asked). Every rung has the same search (`recsys_book.search`), which goes on until no step helps, so
 no choice lies at an edge; epochs are those at which validation was best.
 """
 
@@ -17,7 +17,7 @@ from recsys_book.chapters.ch00_why_deep_learning.lab import CLOSED, LEARNED, RUN
 from recsys_book.evaluate import full_catalogue
 from recsys_book.metrics import log_loss
 from recsys_book.reproduce import Pieces, piece
-from recsys_book.reproduce.search import search
+from recsys_book.search import search
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Settings, Task, logits, make_task, train_click_model
 from recsys_book.service.world import EFFECTS, SIZES

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from recsys_book.reproduce.search import search
+from recsys_book.search import search
 
 
 def hill(at):

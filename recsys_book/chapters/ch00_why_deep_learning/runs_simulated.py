@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import torch
 
-from recsys_book.chapters.ch00_why_deep_learning.lab import CLOSED, LEARNED, RUNGS, climb
+from recsys_book.chapters.ch00_why_deep_learning.ladder import CLOSED, LEARNED, RUNGS, climb
 from recsys_book.evaluate import full_catalogue
 from recsys_book.metrics import log_loss
 from recsys_book.reproduce import Pieces, piece

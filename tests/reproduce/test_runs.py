@@ -205,12 +205,12 @@ def test_a_bad_call_is_told(arguments, rule, monkeypatch, capsys):
 
 def test_a_run_in_one_go_writes_figures_seeds_and_code(monkeypatch, tmp_path):
     monkeypatch.setenv(record.RESULTS_VARIABLE, str(tmp_path))
-    module = runs.module_of("ch01/xor")
+    module = runs.module_of("ch06/speed")
     monkeypatch.setattr(module, "figures", lambda: {"x": 1.5})
-    path = runs.remake("ch01/xor")
-    assert path == tmp_path / "ch01" / "xor.json"
-    made = read_record("ch01/xor")
+    path = runs.remake("ch06/speed")
+    assert path == tmp_path / "ch06" / "speed.json"
+    made = read_record("ch06/speed")
     assert made["figures"] == {"x": 1.5} and made["seeds"] == list(module.SEEDS)
-    assert made["code"] == record.code_of_run("ch01/xor") and record.changed(made) == []
+    assert made["code"] == record.code_of_run("ch06/speed") and record.changed(made) == []
     with pytest.raises(ValueError, match="name is 'ch01/xro'; the runs are ch00/films"):
         runs.remake("ch01/xro")

@@ -1,7 +1,8 @@
 """One search for settings, the same for every rival.
 
-From a start it moves one setting by one step at a time, for as long as validation gains. It ends when both neighbours of every setting were tried and none is better. So no choice lies at
-the edge of what was offered: the box grows with the search.
+From a start it moves one setting by one step at a time, for as long as validation gains. It ends
+when both neighbours of every setting were tried and none is better. So no choice lies at the edge
+of what was offered: the box grows with the search.
 """
 
 from __future__ import annotations

@@ -29,14 +29,28 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
-from recsys_book.show.claims import anchor, figure_text, interval_text, records_in
+from recsys_book.show.claims import (
+    TRAININGS,
+    anchor,
+    claim_html,
+    figure_text,
+    interval_text,
+    mark,
+    records_in,
+    statement,
+)
 
 CHAPTERS = "chapters"  # the folder whose notebooks must each make a claim
 LIST = "_static/findings.json"
 LEVEL = 0.95  # coverage of the claims' intervals: the default of all that makes them
 NUMBER = ' class="findings-number"'
-HEADS = {"Claim": "", "Number": NUMBER, "95&nbsp;% interval": NUMBER, "n": NUMBER, "Where": ""}
-FIELDS = ("claim", "value", "low", "high", "n", "over")
+HEADS = {
+    "Claim": "",
+    "Difference": NUMBER,
+    "95&nbsp;% interval": NUMBER,
+    "Over": NUMBER,
+    "Where": "",
+}
 
 
 class FindingsError(SphinxError):
@@ -79,15 +93,15 @@ def read_page(notebook: Mapping, doctree: nodes.document) -> Page:
     except ValueError as error:
         return Page(problems=[str(error)])
     shown = {
-        mark: _heading_over(raw)
+        found: _heading_over(raw)
         for raw in doctree.findall(nodes.raw)
-        for mark in re.findall(r'<div class="claim" id="([^"]+)"', raw.astext())
+        for found in re.findall(r'<div class="claim[^"]*" id="([^"]+)"', raw.astext())
     }
     for record in page.records:
-        mark = anchor(record["claim"])
-        if mark not in shown:
+        here = anchor(record["claim"])
+        if here not in shown:
             page.problems.append(f"the page does not show the claim “{record['claim']}”")
-        page.sections.append(shown.get(mark, ""))
+        page.sections.append(shown.get(here, ""))
     return page
 
 
@@ -203,19 +217,30 @@ def _reading_order(env, docname: str, seen: set[str]) -> Iterator[str]:
 
 
 def count(findings: Sequence[Finding]) -> str:
-    """How many claims there are, how many have an interval, and how many of those may err, as HTML.
+    """How many claims there are, what they say, and how many of them may err, as HTML.
 
     An interval at 95 % misses what it is about one time in twenty. The number is what to expect of
     as many intervals; which of them miss, nobody can tell.
     """
-    bounded = sum(finding.record["low"] is not None for finding in findings)
+    records = [finding.record for finding in findings]
+    of = lambda verdict: sum(record["verdict"].startswith(verdict) for record in records)
+    bounded = sum(record["low"] is not None for record in records)
+    trainings = sum(record["over"] == TRAININGS for record in records)
     one_in = round(1 / (1 - LEVEL))
-    return (
-        f'<p class="findings-count">This book makes <b>{len(findings):,} claims</b>, '
-        f"{bounded:,} of them with a {LEVEL:.0%} interval. Even where everything was done right, "
-        f"on average one such interval in {one_in} misses: expect about "
-        f"{round(bounded / one_in):,} of these to err, without knowing which.</p>"
-    ).replace("%", "\N{NO-BREAK SPACE}%")
+    text = (
+        f'<p class="findings-count">This book makes <b>{len(records):,} claims</b>: '
+        f"{of('shown'):,} differences shown (✓), {of('not'):,} not told apart (≈) and "
+        f"{of('equal'):,} equal within a margin (=). Of these, {bounded:,} rest on a "
+        f"{LEVEL:.0%} interval. Even where everything was done right, on average one such "
+        f"interval in {one_in} misses: expect about {round(bounded / one_in):,} of these to err, "
+        f"without knowing which."
+    )
+    if trainings:
+        text += (
+            f" {trainings:,} compare on real data over trainings only: their intervals leave out "
+            "what other people would change."
+        )
+    return text.replace("%", "\N{NO-BREAK SPACE}%") + "</p>"
 
 
 def render(findings: Sequence[Finding], to_root: str) -> str:
@@ -269,7 +294,7 @@ def _group(rows: Sequence[Finding], to_root: str) -> str:
 def _row(finding: Finding, to_root: str) -> str:
     record = finding.record
     cells = [
-        f"<td>{html.escape(record['claim'])}</td>",
+        f"<td>{mark(record)} {html.escape(statement(record))}</td>",
         f"<td{NUMBER}>{figure_text(record)}</td>",
         f"<td{NUMBER}>{interval_text(record)}</td>",
         f"<td{NUMBER}>{_repeats(record)}</td>",
@@ -279,19 +304,14 @@ def _row(finding: Finding, to_root: str) -> str:
 
 
 def _repeats(record: Mapping) -> str:
-    """How many seeds or worlds; of anything else, such as users, with its name."""
-    if record["n"] is None:
-        return ""
-    over = record.get("over", "seeds")
-    return f"{record['n']:,}" + ("" if over == "seeds" else f" {over}")
+    """Over how many of what the interval is."""
+    return "" if record["n"] is None else f"{record['n']:,} {record['over']}"
 
 
 def as_list(findings: Sequence[Finding]) -> list[dict]:
     """The rows for programs: figures as they were worked out, and where they stand."""
     return [
-        {name: f.record.get(name) for name in FIELDS}
-        | {"digits": f.record.get("digits", 3), "chapter": f.title, "section": f.section}
-        | {"address": f.address}
+        dict(f.record) | {"chapter": f.title, "section": f.section, "address": f.address}
         for f in findings
     ]
 
@@ -324,14 +344,9 @@ class FindingDirective(SphinxDirective):
 
 def render_one(finding: Finding, to_root: str) -> str:
     """A claim as its page shows it, and where that is."""
-    record = finding.record
-    bounds = interval_text(record)
-    bounds = f" ({bounds})" if bounds else ""
-    return (
-        f'<div class="claim"><span class="claim-mark" aria-hidden="true">✓</span> '
-        f"{html.escape(record['claim'])}: {figure_text(record)}{bounds}. "
-        f'<a href="{to_root}{finding.address}">{html.escape(finding.title)}</a></div>\n'
-    )
+    where = f'<a href="{to_root}{finding.address}">{html.escape(finding.title)}</a>'
+    shown = claim_html(finding.record, where=where)
+    return re.sub(r' id="[^"]+"', "", shown, count=1) + "\n"  # the place of the claim is its page
 
 
 def fill_in(app, doctree, docname) -> None:

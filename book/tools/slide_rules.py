@@ -48,7 +48,7 @@ from slide_text import (
 )
 
 from recsys_book.show.claims import MIME as CLAIM
-from recsys_book.show.claims import figure_text, interval_text
+from recsys_book.show.claims import evidence, mark, records_of, statement
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MOST_SLIDES = 32
@@ -516,10 +516,10 @@ class Reader:
 
     def _claims(self, claims: list[Mapping]) -> None:
         for output in claims:
-            record = output["data"][CLAIM]
-            cell = new_code_cell("", outputs=[_claim(record)])
-            height = text_height(record["claim"], WIDTH - 400, 0.86) + 16
-            self.write.add(Part("claim", cell, height))
+            for record in records_of(output["data"][CLAIM]):
+                cell = new_code_cell("", outputs=[_claim(record)])
+                height = text_height(statement(record), WIDTH - 400, 0.86) + 16
+                self.write.add(Part("claim", cell, height))
         claims.clear()
 
 
@@ -586,15 +586,11 @@ def tidy(shown: str) -> str:
 
 
 def _claim(record: Mapping) -> Mapping:
-    """A claim, its sentence on the left, its figure and interval on the right."""
-    bounds = interval_text(record)
-    n = "" if record["n"] is None else f"{record['n']:,} {record.get('over', 'seeds')}"
-    small = ", ".join(filter(None, [bounds, n]))
-    figure = f"<b>{figure_text(record)}</b> <small>{small}</small>"
+    """A claim, its sentence on the left, what it rests on on the right."""
     shown = (
-        '<div class="claim"><span class="claim-mark" aria-hidden="true">✓</span>'
-        f'<span class="claim-sentence">{html.escape(record["claim"])}</span>'
-        f'<span class="claim-figure">{figure}</span></div>'
+        f'<div class="claim"><span class="claim-mark" aria-hidden="true">{mark(record)}</span>'
+        f'<span class="claim-sentence">{html.escape(statement(record))}</span>'
+        f'<span class="claim-figure"><small>{html.escape(evidence(record))}</small></span></div>'
     )
     return new_output("display_data", data={"text/html": shown})
 

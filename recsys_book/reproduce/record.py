@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import html
 import json
 import math
 import os
@@ -240,6 +241,30 @@ def provenance(record: dict) -> str:
         f"{state(record)}\n"
         f"repeat with: {command(record['name'])}"
     )
+
+
+class Badge:
+    """ "recorded", a small word on the page that opens to where the figures come from."""
+
+    def __init__(self, record: dict) -> None:
+        self.text = provenance(record)
+        self.current = changed(record) == []
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        word = "recorded" if self.current else "recorded earlier"
+        lines = html.escape(self.text).replace("\n", "<br>")
+        return (
+            f'<details class="recorded"><summary title="where these numbers come from">{word}'
+            f'</summary><div class="recorded-lines">{lines}</div></details>'
+        )
+
+
+def badge(record: dict) -> Badge:
+    """Where a record comes from, folded, for the notebook to show beside its figures."""
+    return Badge(record)
 
 
 def changed(record: Mapping) -> list[str] | None:

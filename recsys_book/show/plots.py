@@ -94,6 +94,28 @@ class Picture:
         )
 
 
+class Fold:
+    """A picture under a line that opens, for what is not on the main line."""
+
+    def __init__(self, title: str, picture: Picture, words: str) -> None:
+        self.title, self.picture, self.words = title, picture, words
+
+    def __repr__(self) -> str:
+        return f"[{self.title}: {self.picture!r}]"
+
+    def _repr_html_(self) -> str:
+        words = f"<p>{html.escape(self.words)}</p>" if self.words else ""
+        return (
+            f"<details><summary><b>{html.escape(self.title)}</b></summary>{words}"
+            f"{self.picture._repr_html_()}</details>"
+        )
+
+
+def fold(title: str, picture: Picture, words: str = "") -> Fold:
+    """Show a picture folded, with a line above it that says what it is."""
+    return Fold(title, picture, words)
+
+
 def show(figure: Figure, alt: str) -> Picture:
     """Turn a matplotlib figure into a picture that carries its alt text.
 

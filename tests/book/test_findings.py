@@ -13,23 +13,26 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from recsys_book.show.claims import (
-    MIME,
-    anchor,
+from recsys_book.show.claims import MIME, anchor, by_world, claim, measured, records_in, statement
+from recsys_book.show.intervals import (
     bootstrap_interval,
-    claim,
-    figure_text,
-    interval_text,
     paired_bootstrap,
     paired_interval,
-    records_in,
     t_interval,
 )
 
 
-def record(sentence="A less B: HR@10", value=0.1, **more):
-    bounds = {"low": value - 0.05, "high": value + 0.05, "n": 3}
-    return {"claim": sentence, "value": value, "holds": True, "digits": 3} | bounds | more
+def record(sentence="A is above B", value=0.1, over="simulated worlds", **more):
+    """Of a claim; a number more or less than 0.05 says which way it points."""
+    made = claim(sentence, measured(0.5 + value, 0.5), ">" if value > 0 else "<", "HR@10").record
+    return (
+        made
+        | {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 3, "over": over}
+        | more
+    )
+
+
+BARE = {"low": None, "high": None, "n": None, "over": ""}
 
 
 def executed(*records):
@@ -40,57 +43,30 @@ def executed(*records):
 
 
 def test_a_claim_and_its_row_write_the_same_figures():
-    for value, digits in ((t_interval([-0.1, -0.2, -0.3]), 4), (1234.5, 1), (-1.2e-7, 3), (0.0, 0)):
-        made = claim("A less B", value, holds=True, digits=digits)
-        told = made._repr_mimebundle_()
-        row = json.loads(json.dumps(told[MIME]))  # as it travels
-        assert row["digits"] == digits
-        bounds = interval_text(row)
-        assert told["text/plain"] == f"✓ A less B: {figure_text(row)}" + (
-            f" (95 % interval {bounds}, 3 seeds)" if bounds else ""
-        )
-        assert "-" not in figure_text(row) + bounds  # a minus is a minus
-        assert f'id="{anchor("A less B")}"' in told["text/html"]
-
-
-def test_an_older_record_without_digits_shows_three():
-    old = record(value=0.12345)
-    del old["digits"]
-    assert records_in(executed(old)) == [old]
-    assert figure_text(old) == "0.123"
+    made = claim("A is above B", by_world([0.31, 0.32, 0.33], [0.1, 0.12, 0.1]), ">", "HR@10")
+    told = made._repr_mimebundle_()
+    row = findings.Finding(json.loads(json.dumps(told[MIME])), "a.html", "A", "")
+    [_, (_, cells)] = Table(findings._group([row], "")).rows
+    assert (
+        f"{cells[0]} (difference {cells[1]}, 95 % interval {cells[2]}, {cells[3]})"
+        == told["text/plain"]
+    )
 
 
 def test_records_are_read_in_order_and_other_outputs_are_left_alone():
-    notebook = executed(record("one"), record("two", low=None, high=None, n=None))
+    notebook = executed(record("one"), record("two", **BARE))
     notebook["cells"][1]["outputs"].insert(0, {"output_type": "stream", "text": "three"})
     assert [r["claim"] for r in records_in(notebook)] == ["one", "two"]
     assert records_in({"cells": []}) == []
 
 
-@pytest.mark.parametrize(
-    "broken, told",
-    [
-        ({"value": float("nan")}, "value is nan"),
-        ({"value": "0.1"}, "value is '0.1'"),
-        ({"holds": False}, "holds is False"),
-        ({"low": 0.3, "high": 0.1}, "low comes first"),
-        ({"low": None}, "the interval"),
-        ({"high": float("inf")}, "the interval"),
-        ({"n": 0}, "n is 0"),
-        ({"digits": -1}, "digits is -1"),
-        ({"claim": " "}, "claim is ' '"),
-    ],
-)
-def test_a_broken_record_is_refused_by_the_name_of_its_cell(broken, told):
-    with pytest.raises(ValueError, match=f"cell 3: .*{re.escape(told)}"):
-        records_in(executed(record(), record("B") | broken))
-
-
-def test_a_record_with_a_part_missing_is_refused():
-    with pytest.raises(ValueError, match="cell 2: a claim's record lacks high, n"):
-        records_in(executed({"claim": "A", "value": 1.0, "low": None, "holds": True}))
+def test_a_broken_record_is_refused_by_the_name_of_its_cell():
+    with pytest.raises(ValueError, match="cell 3: n is 0"):
+        records_in(executed(record(), record("B") | {"n": 0}))
+    with pytest.raises(ValueError, match="cell 2: a claim's record lacks"):
+        records_in(executed({"claim": "A", "value": 1.0, "low": None}))
     with pytest.raises(ValueError, match="must have names and values"):
-        records_in(executed(["A", 1.0]))
+        records_in(executed("A"))
 
 
 def document(*shown):
@@ -157,36 +133,39 @@ class Table(HTMLParser):
 def test_the_table_has_a_row_for_each_claim_under_its_chapter():
     rows = [
         findings.Finding(record("A < B & C"), "chapters/00.html", "0 · Why", "Runs"),
-        findings.Finding(
-            record("two", -2.0, low=None, high=None, n=None, digits=1),
-            "chapters/01.html",
-            "1 · How",
-            "",
-        ),
-        findings.Finding(record("three", n=1_500, over="users"), "chapters/01.html", "1 · How", ""),
+        findings.Finding(record("two", -0.4, **BARE), "chapters/01.html", "1 · How", ""),
+        findings.Finding(record("three", n=99, over="people"), "chapters/01.html", "1 · How", ""),
     ]
     table = Table(findings.render(rows, "../"))
     assert table.rows[1:] == [
         (None, ["0 · Why"]),
-        (anchor("A < B & C"), ["A < B & C", "0.100", "0.050 to 0.150", "3", "Runs"]),
+        (anchor("A < B & C"), ["✓ A < B & C: .600 against .500 HR@10", ".100", ".090 to .110",
+                               "3 simulated worlds", "Runs"]),
         (None, ["1 · How"]),
-        (anchor("two"), ["two", "−2.0", "", "", ""]),
-        (anchor("three"), ["three", "0.100", "0.050 to 0.150", "1,500 users", ""]),
-    ]
+        (anchor("two"), ["✓ two: .10 against .50 HR@10", "−.40", "", "", ""]),
+        (anchor("three"), ["✓ three: .600 against .500 HR@10", ".100", ".090 to .110",
+                           "99 people", ""]),
+    ]  # fmt: skip
     assert f"../chapters/00.html#{anchor('A < B & C')}" in table.links
     assert "#from-01" in table.links and "../_static/findings.json" in table.links
 
 
 def test_the_page_says_how_many_claims_there_are_and_how_many_may_err():
-    bare = {"low": None, "high": None, "n": None}
+    unclear = {"relation": "≈", "verdict": "not told apart", "low": -0.1, "high": 0.3}
     rows = [
-        findings.Finding(record(str(i), **(bare if i < 10 else {})), "a.html", "A", "")
+        findings.Finding(
+            record(str(i), **(BARE if i < 10 else unclear if i < 30 else {})), "", "", ""
+        )
         for i in range(1_210)
     ]
     told = re.sub("<[^>]+>", "", findings.count(rows)).replace("\N{NO-BREAK SPACE}", " ")
-    assert "makes 1,210 claims, 1,200 of them with a 95 % interval" in told
+    assert "makes 1,210 claims: 1,190 differences shown (✓), 20 not told apart (≈) and 0" in told
+    assert "Of these, 1,200 rest on a 95 % interval" in told
     assert "on average one such interval in 20 misses: expect about 60 of these to err" in told
+    assert "trainings" not in told
     assert findings.render(rows, "").startswith(findings.count(rows))
+    rows.append(findings.Finding(record("real", over="trainings, not over people"), "", "", ""))
+    assert "1 compare on real data over trainings only" in findings.count(rows)
 
 
 def test_the_level_told_is_that_of_the_intervals():
@@ -244,7 +223,8 @@ class Book:
         assert app.statuscode == 0
         rows = json.loads((self.made / "_static" / "findings.json").read_text())
         table = Table((self.made / "all.html").read_text(encoding="utf-8"))
-        assert [r["claim"] for r in rows] == [cells[0] for mark, cells in table.rows if mark]
+        told = [cells[0] for here, cells in table.rows if here]
+        assert [f"✓ {statement(r)}" for r in rows] == told
         for row in rows:
             page, mark = row["address"].split("#")
             assert f'id="{mark}"' in (self.made / page).read_text(encoding="utf-8")
@@ -259,13 +239,13 @@ def test_a_page_can_call_a_claim_by_its_sentence_and_no_other(tmp_path):
     (book.root / "page.md").write_text(call)
     book.build()
     text = (book.made / "page.html").read_text(encoding="utf-8")
-    assert "second: 0.100 (0.050 to 0.150)" in text
+    assert "second: .600 against .500 HR@10</b>" in text and "interval .090 to .110" in text
     assert f'chapters/01.html#{anchor("second")}">Chapter 01</a>' in text
 
     # The figure moves in the chapter, and on the page that calls it, though nobody touched that.
     book.chapter("01", record("second", 0.2))
     book.build()
-    assert "second: 0.200" in (book.made / "page.html").read_text(encoding="utf-8")
+    assert "second: .700 against" in (book.made / "page.html").read_text(encoding="utf-8")
 
     (book.root / "page.md").write_text(call.replace("second", "third"))
     with pytest.raises(findings.FindingsError, match="page: nobody claims “third”"):
@@ -297,7 +277,7 @@ def test_a_build_shows_its_own_claims_whole_or_not_at_all(tmp_path):
     before = (book.made / "all.html").read_text(encoding="utf-8")
     for broken, message in (
         ([], "chapters/01: no claim"),
-        ([record("second", holds=False)], "chapters/01: cell 2: holds is False"),
+        ([record("second", relation="<")], "chapters/01: cell 2: the figures of “second”"),
         ([record("first")], "chapters/01: “first” is claimed already, in chapters/00"),
     ):
         book.chapter("01", *broken)
@@ -318,10 +298,9 @@ def test_a_chapter_alone_needs_no_other(tmp_path, root, stops):
     (tmp_path / "chapters").mkdir()
     for name in ("00", "01"):
         (tmp_path / "chapters" / f"{name}.ipynb").touch()
-    record = {"claim": "a", "value": 1.0, "low": None, "high": None, "holds": True}
     env = SimpleNamespace(
         srcdir=tmp_path, config=SimpleNamespace(root_doc=root), findings_shown_on=set(),
-        findings={"chapters/00": findings.Page(records=[record], sections=["S"])},
+        findings={"chapters/00": findings.Page(records=[record("a")], sections=["S"])},
     )  # fmt: skip
     if stops:
         with pytest.raises(findings.FindingsError, match="chapters/01: is not in the book"):

@@ -1,5 +1,6 @@
 """Rules of the repository: layers, addresses, clean and portable notebooks, honest records."""
 
+import ast
 import json
 import re
 import shutil
@@ -17,6 +18,9 @@ from recsys_book.reproduce.closure import closure, records_read
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "recsys_book"
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))
+
+
+SECOND = ()  # chapters of the second edition
 
 
 def test_there_are_chapters():
@@ -44,17 +48,31 @@ def test_notebooks_are_clean_and_portable(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_anatomy(path):
     text = "\n".join("".join(c["source"]) for c in cells(path, "markdown"))
-    assert re.findall(r"^## (.*)$", text, re.M) == [
-        "The question", "The idea", "Build it", "The experiment", "Where it breaks", "The map",
-    ]  # fmt: skip
+    headings = ["The question", "The idea", "Build it", "The experiment", "Where it breaks"]
+    headings += ["The map", "What to remember"] if path.stem[:2] in SECOND else ["The map"]
+    assert re.findall(r"^## (.*)$", text, re.M) == headings
     for block in ("Check yourself", "Exercises", "What the papers really say", "Further reading"):
         assert f"<b>{block}</b>" in text
     code = cells(path, "code")
     assert len(code) <= 40
-    lengths = sorted(len([x for x in c["source"] if x.strip()]) for c in code)
+    shown = [c for c in code if "hide-input" not in c["metadata"].get("tags", [])]
+    lengths = sorted(len([x for x in c["source"] if x.strip()]) for c in shown)
     assert lengths[len(lengths) // 2] <= 6
     assert text.count("Predict before you run") >= 2
     assert sum("claim(" in "".join(c["source"]) for c in code) >= 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_claims_are_one_line_and_hidden_in_the_page(path):
+    for cell in cells(path, "code"):
+        source = "".join(cell["source"])
+        if "claim(" not in source:
+            continue
+        assert "hide-input" in cell["metadata"].get("tags", []), source
+        for call in ast.walk(ast.parse(source)):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "claim":
+                assert call.lineno == call.end_lineno, ast.unparse(call)
+                assert not any(isinstance(part, ast.Lambda) for part in ast.walk(call))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -19,7 +19,7 @@ from jupyter_cache.base import CacheBundleIn
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from recsys_book.show.claims import claim
+from recsys_book.show.claims import by_world, claim
 
 ROOT = Path(__file__).parents[2]
 CARD = "# 9 · A chapter\n\n| | |\n|---|---|\n| **You will be able to** | turn it |\n| **Time** | 5 minutes |"  # noqa: E501
@@ -36,8 +36,8 @@ def figure(alt="Two bars", width=640, height=360):
     return new_output("display_data", data={"text/html": shown, "text/plain": alt})
 
 
-def claimed(sentence="A less B", value=0.25):
-    made = claim(sentence, value, (value - 0.1, value + 0.1), True, n=3)
+def claimed(sentence="A is above B"):
+    made = claim(sentence, by_world([0.35, 0.36, 0.37], [0.1, 0.12, 0.11]), ">", "HR@10")
     return new_output("execute_result", data=made._repr_mimebundle_(), execution_count=1)
 
 
@@ -161,8 +161,8 @@ def test_claims_stand_under_a_figure_with_their_figure_and_interval():
     ((shown, _),) = slides_of(
         text("## The experiment"), code("c()", figure(width=1200)), code("c()", claimed())
     )
-    assert "<img" in shown and "A less B" in shown
-    assert "<b>0.250</b>" in shown and "0.150 to 0.350, 3 seeds" in shown
+    assert "<img" in shown and "A is above B: .360 against .110 HR@10" in shown
+    assert "difference .250" in shown and "3 simulated worlds" in shown
 
 
 def test_what_does_not_fit_goes_on_under_the_same_title():

@@ -6,7 +6,7 @@ import torch
 from scipy import integrate, stats
 
 from recsys_book.bandits import UCB1, EpsilonGreedy, Fixed, ThompsonSampling, beta_prior
-from recsys_book.show.claims import paired_interval
+from recsys_book.show.intervals import paired_interval
 
 POLICIES = {
     "greedy": lambda k: EpsilonGreedy(k, 0.0),

@@ -22,7 +22,7 @@ from recsys_book.metrics import (
     share_of_learnable,
     user_auc,
 )
-from recsys_book.show.claims import learnable_interval
+from recsys_book.show.intervals import learnable_interval
 
 
 def test_share_of_learnable():

@@ -122,3 +122,17 @@ def test_records_are_whole_and_name_where_they_come_from(tmp_path, monkeypatch):
         read_record("ch01/r")
     with pytest.raises(ValueError):
         Run("ch01/r", [0], {}).write({"x": float("nan")})
+
+
+def test_a_badge_is_small_and_opens_to_where_the_figures_come_from():
+    record = read_record("ch01/xor")
+    shown = module.badge(record)
+    assert repr(shown) == module.provenance(record)
+    page = shown._repr_html_()
+    assert page.startswith('<details class="recorded"><summary') and "<br>" in page
+    for line in module.provenance(record).split("\n"):
+        assert line.replace("&", "&amp;") in page
+    current = record | {"code": module.code_of_run("ch01/xor")}
+    assert ">recorded</summary>" in module.badge(current)._repr_html_()
+    old = current | {"code": {"gone.py": "0"}}
+    assert ">recorded earlier</summary>" in module.badge(old)._repr_html_()

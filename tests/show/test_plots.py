@@ -58,3 +58,13 @@ def test_training_curves_show_every_epoch_and_the_one_that_was_kept(monkeypatch)
     assert len(figure.axes) == 1 and "validation" not in alt
     with pytest.raises(ValueError, match="history is empty"):
         plots.training_curves(History())
+
+
+def test_a_fold_keeps_its_picture_and_its_alt_text():
+    figure, _ = plt.subplots()
+    shown = plots.fold("The model <drawn>", plots.show(figure, alt="A drawing"), "A & B.")
+    page = shown._repr_html_()
+    assert page.startswith(
+        "<details><summary><b>The model &lt;drawn&gt;</b></summary><p>A &amp; B."
+    )
+    assert 'alt="A drawing"' in page and repr(shown) == "[The model <drawn>: [figure: A drawing]]"

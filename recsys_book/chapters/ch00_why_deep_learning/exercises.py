@@ -16,7 +16,7 @@ from recsys_book.metrics import ndcg_at_k
 from recsys_book.models.baselines import EASE
 from recsys_book.service import simulate
 from recsys_book.service.world import DAYPARTS, DEVICES, Context
-from recsys_book.show.claims import Interval, paired_bootstrap
+from recsys_book.show.intervals import Interval, paired_bootstrap
 
 # ---------------------------------------------------------------- 0.1 the ideal list
 
@@ -568,10 +568,10 @@ BOOTSTRAP = Exercise(
         "one model alone": "The question is how far the *difference* would move.",
     },
     (
-        "recsys_book.show.claims.paired_bootstrap",
-        "recsys_book.show.claims.bootstrap_interval",
-        "recsys_book.show.claims.paired_interval",
-        "recsys_book.show.claims.t_interval",
+        "recsys_book.show.intervals.paired_bootstrap",
+        "recsys_book.show.intervals.bootstrap_interval",
+        "recsys_book.show.intervals.paired_interval",
+        "recsys_book.show.intervals.t_interval",
         "scipy.stats.bootstrap",
     ),
 )

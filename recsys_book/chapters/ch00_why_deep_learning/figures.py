@@ -14,7 +14,8 @@ from torch import Tensor
 from recsys_book.chapters.ch00_why_deep_learning.lab import shares
 from recsys_book.maps import neighbour_purity, random_purity, trustworthiness
 from recsys_book.service.world import EFFECTS, GENRES, World
-from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.claims import Comparison, by_world
+from recsys_book.show.intervals import t_interval
 from recsys_book.show.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import Frames
 
@@ -135,10 +136,10 @@ def effects_frames(record: dict) -> Frames:
 LEADS = (("MF", "Popularity"), ("FM", "MF"), ("DNN", "FM"))
 
 
-def leads(runs: Runs) -> dict[str, Interval]:
-    """ "MF over Popularity" and so on → how much lower the log-loss is, in thousandths of a nat."""
-    loss = lambda rung: [1_000 * run[rung]["log_loss"] for run in runs]
-    return {f"{a} over {b}": paired_interval(loss(b), loss(a)) for a, b in LEADS}
+def leads(runs: Runs) -> dict[str, Comparison]:
+    """ "MF over Popularity" and so on → both log-losses, in nats."""
+    loss = lambda rung: [run[rung]["log_loss"] for run in runs]
+    return {f"{a} over {b}": by_world(loss(a), loss(b)) for a, b in LEADS}
 
 
 def leads_figure(record: dict) -> Picture:
@@ -146,13 +147,13 @@ def leads_figure(record: dict) -> Picture:
     every = {"nothing": record["figures"]["small"], **record["figures"]["without"]}
     table = {effect: leads(runs) for effect, runs in every.items()}
     columns = list(next(iter(table.values())))
-    means = np.array([[table[e][c].mean for c in columns] for e in table])
+    means = np.array([[-1_000 * table[e][c].value for c in columns] for e in table])
     text = [
         [
-            f"{table[e][c].mean:.1f}".replace("-", "−") + ("" if table[e][c].low > 0 else " ?")
-            for c in columns
+            f"{mean:.1f}".replace("-", "−") + ("" if table[e][c].high < 0 else " ?")
+            for c, mean in zip(columns, row, strict=True)
         ]
-        for e in table
+        for e, row in zip(table, means, strict=True)
     ]
     figure, ax = plt.subplots(figsize=(6.4, 4.4))
     sns.heatmap(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recsys_book.chapters.ch01_mlp_vs_dot_product.lab import Boundaries
 from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import one_true_love_in_three, parity, xor
-from recsys_book.show.claims import t_interval
+from recsys_book.show.intervals import t_interval
 from recsys_book.show.plots import PALETTE, Picture, show
 from recsys_book.widgets import Frames
 

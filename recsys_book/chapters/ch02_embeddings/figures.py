@@ -21,8 +21,9 @@ from recsys_book.chapters.ch02_embeddings import lab
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.embeddings import expected_colliding, hash_ids, nearest, share_colliding
 from recsys_book.metrics import share_of_learnable
-from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.claims import Comparison, by_training, by_world
 from recsys_book.show.explorers import SHOWN_EPOCHS, explorer
+from recsys_book.show.intervals import t_interval
 from recsys_book.show.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
 
@@ -194,10 +195,11 @@ def sweep_figure(record: dict) -> Picture:
     return show(figure, alt="How good by length of the vectors. " + "; ".join(told))
 
 
-def lead(record: dict, key: str, way_a: str, dim_a: int, way_b: str, dim_b: int) -> Interval:
+def lead(record: dict, key: str, way_a: str, dim_a: int, way_b: str, dim_b: int) -> Comparison:
     """By how much one way at one length is ahead of another; paired by seed. See `sweep_values`."""
     a, b = (sweep_values(record, key, way) for way in (way_a, way_b))
-    return paired_interval(a[dim_a], b[dim_b])
+    compare = by_world if key == "simulated" else by_training
+    return compare(a[dim_a], b[dim_b])
 
 
 # ---------------------------------------------------------------- lengths and hashes

@@ -21,7 +21,7 @@ from recsys_book.evaluate import full_catalogue
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import Popularity
 from recsys_book.sampling import UnseenItems
-from recsys_book.show.claims import paired_interval
+from recsys_book.show.intervals import paired_interval
 
 # ---------------------------------------------------------------- 3.1 two halves under one h
 

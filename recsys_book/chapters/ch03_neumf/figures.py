@@ -16,7 +16,8 @@ from recsys_book.metrics import share_of_learnable
 from recsys_book.models.ncf import NeuMF
 from recsys_book.service.judge import Judge
 from recsys_book.service.world import GENRES, World
-from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.claims import Comparison, by_training, by_world
+from recsys_book.show.intervals import Interval, t_interval
 from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import Frames, Switches
 
@@ -212,11 +213,11 @@ def amounts_figure(record: dict) -> Picture:
     return show(figure, alt="By the amount of data, least first: " + "; ".join(told))
 
 
-def amounts_lead(record: dict, a: str = "NeuMF", b: str = "MF") -> dict[int, Interval]:
+def amounts_lead(record: dict, a: str = "NeuMF", b: str = "MF") -> dict[int, Comparison]:
     """Clicks → by how much one model is ahead of another, paired by world."""
     amounts = record["figures"]["amounts"]
     leads = {
-        round(np.mean(row["clicks"])): paired_interval(row["share"], amounts[b][share]["share"])
+        round(np.mean(row["clicks"])): by_world(row["share"], amounts[b][share]["share"])
         for share, row in amounts[a].items()
     }
     return dict(sorted(leads.items()))
@@ -454,27 +455,30 @@ def gains_by_test(record: dict) -> dict[str, Interval]:
     Returns:
         "model, factors" → the gain over choosing on validation, where there are three seeds.
     """
-    return {who: t_interval(rows) for who, rows in _gains(record).items()}
+    return {who: t_interval(best - chosen) for who, (best, chosen) in _by_test(record).items()}
 
 
-def mean_gain_by_test(record: dict) -> Interval:
-    """The same, the mean over models and sizes, over seeds."""
-    return t_interval(np.mean(list(_gains(record).values()), axis=0))
+def mean_gain_by_test(record: dict) -> Comparison:
+    """HR@10 with the epoch chosen on the test against validation, mean of models and sizes."""
+    best, chosen = np.mean(list(_by_test(record).values()), axis=0)
+    return by_training(best, chosen)
 
 
-def _gains(record: dict) -> dict[str, list[float]]:
-    gains = {}
+def _by_test(record: dict) -> dict[str, np.ndarray]:
+    """ "model, factors" → `[2, seeds]` HR@10 at the test's best epoch and at the chosen one."""
+    found = {}
     for name in ("GMF", "MLP", "NeuMF", "NeuMF-pre"):
         for factors in (8, 32):
             runs = cells(record, name, factors)
-            rows = [max(t[0] for t in run["test_by_epoch"]) - run["test"][0] for run in runs]
-            gains[f"{NAMES.get(name, name)}, {factors}"] = rows
-    return gains
+            rows = [[max(t[0] for t in run["test_by_epoch"]), run["test"][0]] for run in runs]
+            found[f"{NAMES.get(name, name)}, {factors}"] = np.array(rows).T
+    return found
 
 
-def less_the_paper(record: dict, factors: int) -> Interval:
+def less_the_paper(record: dict, factors: int) -> Comparison:
     """HR@10 of NeuMF from scratch less the paper's, over seeds."""
-    return t_interval([test[0] - PAPER[factors][1][0] for test in tests(record, "NeuMF", factors)])
+    ours = [test[0] for test in tests(record, "NeuMF", factors)]
+    return by_training(ours, PAPER[factors][1][0])
 
 
 RULES = {

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recsys_book.check.core import Exercise, Finding, by_cases
-from recsys_book.show.claims import paired_interval
+from recsys_book.show.intervals import paired_interval
 
 # ---------------------------------------------------------------- 4.1 a history that does not leak
 

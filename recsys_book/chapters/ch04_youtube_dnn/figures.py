@@ -15,8 +15,9 @@ from recsys_book.chapters.ch04_youtube_dnn.watch_time import Fitted, Requests
 from recsys_book.data.interactions import Interactions
 from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.service.world import DAYPARTS, DEVICES, GENRES, World
-from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.claims import Comparison, by_world, measured
 from recsys_book.show.explorers import explorer
+from recsys_book.show.intervals import paired_interval, t_interval
 from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames, HistoryEditor
 
@@ -169,11 +170,11 @@ def position_figure(record: dict) -> Picture:
     return show(figure, alt=f"The place in the list: {'; '.join(told)}")
 
 
-def gain_by_position(record: dict, head: str, how: str) -> Interval:
+def gain_by_position(record: dict, head: str, how: str) -> Comparison:
     """What telling a head the place in the list adds to the Spearman with its own truth."""
     truth = OWN_TRUTH[head]
     told, untold = (head_values(record, truth, h)[head] for h in (how, "untold"))
-    return paired_interval(told, untold)
+    return by_world(told, untold)
 
 
 def fresh_recalls(record: dict, variant: str, k: int = 50) -> list[float]:
@@ -422,6 +423,12 @@ def two_stages_pay_from(record: dict) -> tuple[int, bool]:
     pays = [row["two stages"]["median"] < row["one ranker"]["median"] for _, row in stages]
     first = pays.index(True)
     return stages[first][0], first > 0 and all(pays[first:])
+
+
+def stages_at(record: dict, n: int) -> Comparison:
+    """Milliseconds of a request through two stages beside one ranker, n films, by the medians."""
+    row = record["figures"]["stages"][str(n)]
+    return measured(row["two stages"]["median"], row["one ranker"]["median"], ratio=True)
 
 
 def request_table(record: dict, n: int = 100_000) -> pd.DataFrame:

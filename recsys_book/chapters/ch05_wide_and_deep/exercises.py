@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from recsys_book.check.core import Exercise, Finding, by_cases, same
 from recsys_book.metrics import auc
 from recsys_book.service.film_words import GENRES, THEMES, TONES
-from recsys_book.show.claims import bootstrap_interval
+from recsys_book.show.intervals import bootstrap_interval
 
 # ---------------------------------------------------------------- 5.1 a number for each pair
 

@@ -17,8 +17,9 @@ from recsys_book.models.wide_and_deep import Wide, WideAndDeep
 from recsys_book.optim import FTRL
 from recsys_book.service.click_models import FILM
 from recsys_book.service.world import AGES, DAYPARTS, DEVICES, GENRES, REGIONS, TONES
-from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.claims import Comparison, by_training, by_world
 from recsys_book.show.explorers import explorer
+from recsys_book.show.intervals import t_interval
 from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
 
@@ -163,15 +164,14 @@ def chance_table(
 
 def lead(
     memory: Mapping[str, Sequence[dict]], a: str, b: str, part: str, figure: str = "excess"
-) -> Interval:
+) -> Comparison:
     """a minus b, paired over worlds."""
-    return paired_interval(values_of(memory[a], part, figure), values_of(memory[b], part, figure))
+    return by_world(values_of(memory[a], part, figure), values_of(memory[b], part, figure))
 
 
-def lift_share(runs: Sequence[dict], part: str = "seen pairs") -> Interval:
-    """The lift that was learned as a share of the true one, over worlds."""
-    pairs = zip(values_of(runs, part, "lift"), values_of(runs, part, "true_lift"), strict=True)
-    return t_interval([lift / true for lift, true in pairs])
+def lift_learned(runs: Sequence[dict], part: str = "seen pairs") -> Comparison:
+    """The lift that was learned beside the true one, over worlds."""
+    return by_world(values_of(runs, part, "lift"), values_of(runs, part, "true_lift"), ratio=True)
 
 
 def recipes_table(memory: Mapping[str, Sequence[dict]], one: str = "wide & deep") -> pd.DataFrame:
@@ -222,10 +222,10 @@ def beside_ladder_table(record: dict, ladder_record: dict) -> pd.DataFrame:
     return pd.DataFrame({"trained by": trained} | columns)
 
 
-def ladder_gap(record: dict, ladder_record: dict, figure: str) -> Interval:
+def ladder_gap(record: dict, ladder_record: dict, figure: str) -> Comparison:
     """Chapter 00's DNN minus wide & deep on the service's own log, paired over worlds."""
     values = beside_ladder(record, ladder_record, figure)
-    return paired_interval(values["DNN of chapter 00"], values["wide & deep"])
+    return by_world(values["DNN of chapter 00"], values["wide & deep"])
 
 
 # ---------------------------------------------------------------- L1
@@ -574,10 +574,10 @@ def charge_figure(record: dict) -> Picture:
     return show(figure, alt=f"Offline AUC and clicks online: {'; '.join(told)}")
 
 
-def charge_gap(record: dict, logging: str, a: str, b: str, figure: str) -> Interval:
+def charge_gap(record: dict, logging: str, a: str, b: str, figure: str) -> Comparison:
     """a minus b, of "auc", "log_loss" or "clicks", paired over worlds."""
     values = charge_values(record, logging)
-    return paired_interval(values[a][figure], values[b][figure])
+    return by_world(values[a][figure], values[b][figure])
 
 
 # ---------------------------------------------------------------- real data
@@ -598,7 +598,7 @@ def frappe_table(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def frappe_gap(record: dict, split: str, a: str, b: str, figure: str = "auc") -> Interval:
+def frappe_gap(record: dict, split: str, a: str, b: str, figure: str = "auc") -> Comparison:
     """a minus b, paired over seeds."""
     test = record["figures"]["test"][split]
-    return paired_interval(*([run[figure] for run in test[name]] for name in (a, b)))
+    return by_training(*([run[figure] for run in test[name]] for name in (a, b)))

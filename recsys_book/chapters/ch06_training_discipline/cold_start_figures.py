@@ -8,7 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.claims import Comparison, by_world
+from recsys_book.show.intervals import t_interval
 from recsys_book.show.plots import PALETTE, Picture, seed_dots, show
 
 #: Where a method gets a new film's vector from, as a colour.
@@ -34,10 +35,10 @@ def values_of(rows: Sequence[Mapping[str, float]], measure: str = "hr") -> list[
     return [row[measure] for row in rows]
 
 
-def lead(record: dict, a: str, b: str, measure: str = "hr") -> Interval:
+def lead(record: dict, a: str, b: str, measure: str = "hr") -> Comparison:
     """Method a less method b, paired over worlds."""
     methods = record["figures"]["methods"]
-    return paired_interval(values_of(methods[a], measure), values_of(methods[b], measure))
+    return by_world(values_of(methods[a], measure), values_of(methods[b], measure))
 
 
 def methods_figure(record: dict, measure: str = "hr") -> Picture:
@@ -101,11 +102,11 @@ def learning_figure(record: dict, measure: str = "share") -> Picture:
     return show(figure, alt=f"{MEASURES[measure]} by impressions a film has had. {'; '.join(told)}")
 
 
-def learning_lead(record: dict, k: int, measure: str = "share") -> Interval:
+def learning_lead(record: dict, k: int, measure: str = "share") -> Comparison:
     """Content and ids less ids alone, after k impressions of each film, paired over worlds."""
     curve = record["figures"]["curve"]
     rows = [values_of(curve[kind][str(k)], measure) for kind in ("content and ids", "ids alone")]
-    return paired_interval(*rows)
+    return by_world(*rows)
 
 
 def regret_figure(record: dict, n: int, against: str = "regret") -> Picture:
@@ -169,7 +170,7 @@ def policies_table(record: dict, n: int) -> pd.DataFrame:
     return pd.DataFrame({name: rows[name] for name in sorted(rows, key=order.get)}).T
 
 
-def bandit_lead(record: dict, n: int, a: str, b: str) -> Interval:
+def bandit_lead(record: dict, n: int, a: str, b: str) -> Comparison:
     """Clicks of n requests under policy a less those under policy b, paired over worlds."""
     policies = record["figures"]["bandits"][str(n)]
-    return paired_interval(*([row["clicks"] for row in policies[name]] for name in (a, b)))
+    return by_world(*([row["clicks"] for row in policies[name]] for name in (a, b)))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_book.check.core import Exercise, Finding, by_cases, same
-from recsys_book.show.claims import paired_interval
+from recsys_book.show.intervals import paired_interval
 from recsys_book.show.plots import PALETTE, Picture, show
 
 # ---------------------------------------------------------------- 6.1 a chance of the log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,8 +20,9 @@ from recsys_book.optim import warmup_cosine
 from recsys_book.service import click_models
 from recsys_book.service.click_models import FILM
 from recsys_book.service.world import DAYPARTS, DEVICES, GENRES, Context, World
-from recsys_book.show.claims import Interval, paired_interval, t_interval
+from recsys_book.show.claims import Claim, Comparison, by_training, by_world, claim
 from recsys_book.show.explorers import explorer
+from recsys_book.show.intervals import Interval, paired_interval, t_interval
 from recsys_book.show.plots import PALETTE, Picture, seed_dots, show, to_png
 from recsys_book.widgets import EmbeddingExplorer, Frames
 
@@ -37,7 +38,7 @@ REPAIRED = "Adam, the repaired run"
 Verdict = Literal["above", "below", "not told apart"]
 
 
-def verdict(gap: Interval) -> Verdict:
+def verdict(gap: Interval | Comparison) -> Verdict:
     """What the book's rule says of a difference: an interval that holds 0 tells nothing apart."""
     return "above" if gap.low > 0 else "below" if gap.high < 0 else "not told apart"
 
@@ -77,16 +78,10 @@ def shares_of(stories: Sequence[Mapping[str, Mapping]], step: str, figure: str =
     return [story[step][figure] for story in stories]
 
 
-def gains(stories: Sequence[Mapping], step: str, figure: str = "share") -> list[float]:
-    """What a step adds to the one before it, a world each."""
+def gain(stories: Sequence[Mapping], step: str, figure: str = "share") -> Comparison:
+    """A step beside the one before it, paired by world."""
     before = list(STEPS)[list(STEPS).index(step) - 1]
-    pairs = zip(shares_of(stories, step, figure), shares_of(stories, before, figure), strict=True)
-    return [a - b for a, b in pairs]
-
-
-def gain(stories: Sequence[Mapping], step: str, figure: str = "share") -> Interval:
-    """What a step adds to the one before it, paired by world."""
-    return t_interval(gains(stories, step, figure))
+    return by_world(shares_of(stories, step, figure), shares_of(stories, before, figure))
 
 
 def gains_table(stories: Sequence[Mapping]) -> pd.DataFrame:
@@ -238,10 +233,10 @@ def faults_figure(record: dict) -> Picture:
     return show(figure, alt=f"One thing changed in the repaired run: {'; '.join(told)}")
 
 
-def fault_gap(record: dict, name: str, figure: str = "share") -> Interval:
+def fault_gap(record: dict, name: str, figure: str = "share") -> Comparison:
     """A changed run less the repaired one, paired by world."""
     faults = record["figures"]["faults"]
-    return paired_interval(*([row[figure] for row in faults[n]] for n in (name, "as it is")))
+    return by_world(*([row[figure] for row in faults[n]] for n in (name, "as it is")))
 
 
 # ---------------------------------------------------------------- curves and optimizers
@@ -267,10 +262,10 @@ def curves_figure(record: dict) -> Picture:
     return show(figure, alt=f"Share of the learnable. {'; '.join(told)}")
 
 
-def curve_gap(record: dict, name: str, a: str, b: str) -> Interval:
+def curve_gap(record: dict, name: str, a: str, b: str) -> Comparison:
     """Share of the learnable at one point of a curve less that at another, paired by world."""
     curve = record["figures"]["curves"][name]
-    return paired_interval(*([row["share"] for row in curve[point]] for point in (a, b)))
+    return by_world(*([row["share"] for row in curve[point]] for point in (a, b)))
 
 
 def _optimizers(record: dict) -> dict[str, dict]:
@@ -296,11 +291,11 @@ def optimizers_table(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def optimizer_gap(record: dict, a: str, b: str) -> Interval:
+def optimizer_gap(record: dict, a: str, b: str) -> Comparison:
     """Share of the learnable under one optimizer minus that under another, paired by world; each
     may be REPAIRED."""
     entries = _optimizers(record)
-    return paired_interval(*([row["share"] for row in entries[n]["found"]] for n in (a, b)))
+    return by_world(*([row["share"] for row in entries[n]["found"]] for n in (a, b)))
 
 
 # ---------------------------------------------------------------- samplers
@@ -358,106 +353,110 @@ def _popularity_rows(record: dict, where: str = "table") -> list[dict]:
 def sampler_gap(
     record: dict, a: tuple[str, str, str], b: tuple[str, str, str] | str, figure: str = "recall",
     where: str = "table",
-) -> Interval:  # fmt: skip
+) -> Comparison:  # fmt: skip
     """A figure of one row of the table minus that of another, or of POPULARITY, paired by seed."""
     rows = sampler_rows(record, where)
     other = _popularity_rows(record, where) if b == POPULARITY else rows[b]
-    return paired_interval([row[figure] for row in rows[a]], [row[figure] for row in other])
+    compare = by_world if where == "table" else by_training
+    return compare([row[figure] for row in rows[a]], [row[figure] for row in other])
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Said:
     """What the chapter says of two rows, by the log and by the truth.
 
     Attributes:
-        words: A minus B, in words.
+        loss: with which both were trained.
         a, b: rows of the samplers' table, or values of a sweep's knob; b may be POPULARITY.
-        by_log, by_truth: where A lies, by recall@50 and by the share of the learnable.
+        words_a, words_b: what they are called.
+        by_log, by_truth: a's relation to b, by recall@50 and by the share of the learnable.
         sweep: whose values a and b are; None for rows of the table.
     """
 
-    words: str
+    loss: str
+    words_a: str
+    words_b: str
     a: tuple[str, str, str] | str
     b: tuple[str, str, str] | str
-    by_log: Verdict
-    by_truth: Verdict
+    by_log: str
+    by_truth: str
     sweep: str | None = None
 
-    def gap(self, record: dict, figure: str) -> Interval:
-        """A minus B, paired by world."""
+    def gap(self, record: dict, figure: str) -> Comparison:
+        """a beside b, paired by world."""
         if self.sweep is None:
             return sampler_gap(record, self.a, self.b, figure)
         return sweep_gap(record, self.sweep, self.a, self.b, figure)
 
 
+MOST_CLICKED = "the list of the most clicked"
 SAYS_SAMPLERS = (
-    Comparison(
-        "cross-entropy, popularity's negatives: with log q minus without",
-        ("popularity", "bce", "repaired"), ("popularity", "bce", "raw"), "above", "above",
+    Said(
+        "cross-entropy", "popularity's negatives with log q", "those without",
+        ("popularity", "bce", "repaired"), ("popularity", "bce", "raw"), ">", ">",
     ),
-    Comparison(
-        "cross-entropy, in-batch negatives: with log q minus without",
-        ("in-batch", "bce", "repaired"), ("in-batch", "bce", "raw"), "above", "above",
+    Said(
+        "cross-entropy", "in-batch negatives with log q", "those without",
+        ("in-batch", "bce", "repaired"), ("in-batch", "bce", "raw"), ">", ">",
     ),
-    Comparison(
-        "softmax, in-batch negatives: with log q minus without",
-        ("in-batch", "softmax", "repaired"), ("in-batch", "softmax", "raw"),
-        "above", "not told apart",
+    Said(
+        "softmax", "in-batch negatives with log q", "those without",
+        ("in-batch", "softmax", "repaired"), ("in-batch", "softmax", "raw"), ">", "≈",
     ),
-    Comparison(
-        "cross-entropy: in-batch negatives without log q minus the list of the most clicked",
-        ("in-batch", "bce", "raw"), POPULARITY, "below", "not told apart",
+    Said(
+        "cross-entropy", "in-batch negatives without log q", MOST_CLICKED,
+        ("in-batch", "bce", "raw"), POPULARITY, "<", "≈",
     ),
-    Comparison(
-        "cross-entropy: uniform negatives minus in-batch with log q",
-        ("uniform", "bce", "raw"), ("in-batch", "bce", "repaired"), "above", "below",
+    Said(
+        "cross-entropy", "uniform negatives", "in-batch ones with log q",
+        ("uniform", "bce", "raw"), ("in-batch", "bce", "repaired"), ">", "<",
     ),
-    Comparison(
-        "cross-entropy: uniform negatives minus hard ones in the mix",
-        ("uniform", "bce", "raw"), ("hard", "bce", "raw"), "above", "not told apart",
+    Said(
+        "cross-entropy", "uniform negatives", "hard ones in the mix",
+        ("uniform", "bce", "raw"), ("hard", "bce", "raw"), ">", "≈",
     ),
 )  # fmt: skip
 SAYS_SWEEPS = (
-    Comparison(
-        "cross-entropy: a tenth hard negatives minus none", "0.1", "0", "below", "not told apart",
+    Said("cross-entropy", "a tenth hard negatives", "none", "0.1", "0", "<", "≈", sweep="hard"),
+    Said("cross-entropy", "hard negatives alone", "none", "1", "0", "<", "<", sweep="hard"),
+    Said(
+        "cross-entropy", "hard negatives alone", MOST_CLICKED, "1", POPULARITY, "<", ">",
         sweep="hard",
     ),
-    Comparison(
-        "cross-entropy: hard negatives alone minus none", "1", "0", "below", "below", sweep="hard"
+    Said(
+        "cross-entropy", "popularity's negatives to the power .5 without log q", "uniform ones",
+        "0.5", "0", "<", ">", sweep="power",
     ),
-    Comparison(
-        "cross-entropy: hard negatives alone minus the list of the most clicked",
-        "1", POPULARITY, "below", "above", sweep="hard",
+    Said(
+        "cross-entropy", "popularity's negatives to the power 1 with log q", "uniform ones",
+        "1", "0", "<", ">", sweep="power, repaired",
     ),
-    Comparison(
-        "cross-entropy, popularity's negatives without log q: a power of .5 minus 0",
-        "0.5", "0", "below", "above", sweep="power",
-    ),
-    Comparison(
-        "cross-entropy, popularity's negatives with log q: a power of 1 minus 0",
-        "1", "0", "below", "above", sweep="power, repaired",
-    ),
-    Comparison(
-        "softmax of cosines: a temperature of .2 minus .02", "0.2", "0.02", "above", "above",
+    Said(
+        "softmax of cosines", "a temperature of .2", "one of .02", "0.2", "0.02", ">", ">",
         sweep="temperature",
     ),
-    Comparison(
-        "softmax of cosines: a temperature of .2 minus 1", "0.2", "1", "above", "above",
+    Said(
+        "softmax of cosines", "a temperature of .2", "one of 1", "0.2", "1", ">", ">",
         sweep="temperature",
     ),
 )  # fmt: skip
+VERBS = {">": "beat", "<": "fall behind", "≈": "are not told apart from"}
 
 
-def twice(record: dict, comparisons: Sequence[Comparison]) -> Iterator[tuple[str, Interval, bool]]:
-    """Every comparison by the log, then by the truth: sentence, A minus B, and whether the figures
-    say what the chapter says."""
-    for one in comparisons:
-        for figure, said in (("recall", one.by_log), ("truth", one.by_truth)):
-            gap = one.gap(record, figure)
-            sentence = f"Simulated service, MF on clicks, {one.words}, {SAMPLER_MEASURES[figure]}"
-            if said == "not told apart":
-                sentence += f", {said}"
-            yield sentence, gap, verdict(gap) == said
+def twice(record: dict, said: Sequence[Said]) -> list[Claim]:
+    """Every comparison as two claims: by the log, then by the truth."""
+    judged = {"recall": ("by the log", "recall@50"), "truth": ("by the truth", "of the learnable")}
+    made = []
+    for one in said:
+        for figure, relation in (("recall", one.by_log), ("truth", one.by_truth)):
+            by, unit = judged[figure]
+            verb = VERBS[relation]
+            if one.words_a.startswith("a "):
+                verb = {"beat": "beats", "fall behind": "falls behind"}.get(verb, verb)
+                verb = verb.replace("are", "is")
+            words = f"With {one.loss}, {by}, {one.words_a} {verb} {one.words_b}"
+            made.append(claim(words, one.gap(record, figure), relation, unit))
+    return made
 
 
 def samplers_figure(record: dict, where: str = "table") -> Picture:
@@ -542,11 +541,11 @@ def sweeps_figure(record: dict) -> Picture:
     return show(figure, alt=f"One knob at a time. {'; '.join(told)}")
 
 
-def sweep_gap(record: dict, sweep: str, a: str, b: str, figure: str = "recall") -> Interval:
+def sweep_gap(record: dict, sweep: str, a: str, b: str, figure: str = "recall") -> Comparison:
     """One value of a knob minus another, or minus POPULARITY, paired by world."""
     entries = record["figures"]["sweeps"][sweep]
     other = _popularity_rows(record) if b == POPULARITY else entries[b]["found"]
-    return paired_interval([r[figure] for r in entries[a]["found"]], [r[figure] for r in other])
+    return by_world([r[figure] for r in entries[a]["found"]], [r[figure] for r in other])
 
 
 def draws_figure(draws: Mapping[str, Tensor], counts: Tensor) -> Picture:
@@ -648,7 +647,7 @@ def best_epochs_table(runs: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> pd
 
 def epoch_gap(
     runs: Mapping[str, Sequence[Mapping]], rows_per_value: int, later: int, earlier: int
-) -> Interval:
+) -> Comparison:
     """Validation log-loss after one epoch minus that after an earlier one, paired by world.
 
     Args:
@@ -657,13 +656,13 @@ def epoch_gap(
         later, earlier: epochs, counted from 1.
     """
     after = lambda epoch: [run["validation"][epoch - 1] for run in runs[str(rows_per_value)]]
-    return paired_interval(after(later), after(earlier))
+    return by_world(after(later), after(earlier))
 
 
-def field_gap(runs: Mapping[str, Sequence[Mapping]], rows_per_value: int, epoch: int) -> Interval:
+def field_gap(runs: Mapping[str, Sequence[Mapping]], rows_per_value: int, epoch: int) -> Comparison:
     """Validation log-loss after an epoch, counted from 1, with the planted field minus without."""
     after = lambda key: [run["validation"][epoch - 1] for run in runs[str(key)]]
-    return paired_interval(after(rows_per_value), after(0))
+    return by_world(after(rows_per_value), after(0))
 
 
 def spike_figure(runs: Mapping[str, dict]) -> Picture:
@@ -703,10 +702,10 @@ def spike_table(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def spike_gap(record: dict, optimizer: str, a: str, b: str) -> Interval:
+def spike_gap(record: dict, optimizer: str, a: str, b: str) -> Comparison:
     """RMSE of one kind of run less that of another, paired by world."""
     kinds = record["figures"]["spike"][optimizer]
-    return paired_interval(*([run["rmse"] for run in kinds[kind]] for kind in (a, b)))
+    return by_world(*([run["rmse"] for run in kinds[kind]] for kind in (a, b)))
 
 
 def calibration_table(record: dict) -> pd.DataFrame:
@@ -731,16 +730,16 @@ def calibration_error(record: dict, thinning: str, reading: str) -> Interval:
     return t_interval([run[reading]["ece"] for run in runs])
 
 
-def reading_gap(record: dict, thinning: str, a: str, b: str, figure: str = "ece") -> Interval:
+def reading_gap(record: dict, thinning: str, a: str, b: str, figure: str = "ece") -> Comparison:
     """A figure read one way minus the same read another way, paired by world."""
     runs = record["figures"]["calibration"][thinning]
-    return paired_interval(*([run[reading][figure] for run in runs] for reading in (a, b)))
+    return by_world(*([run[reading][figure] for run in runs] for reading in (a, b)))
 
 
-def calibration_gap(record: dict, a: str, b: str, figure: str, reading: str) -> Interval:
+def calibration_gap(record: dict, a: str, b: str, figure: str, reading: str) -> Comparison:
     """A figure under one way of thinning less that under another, paired by world."""
     runs = record["figures"]["calibration"]
-    return paired_interval(*([run[reading][figure] for run in runs[name]] for name in (a, b)))
+    return by_world(*([run[reading][figure] for run in runs[name]] for name in (a, b)))
 
 
 # ---------------------------------------------------------------- the map

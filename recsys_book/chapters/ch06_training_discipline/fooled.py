@@ -35,7 +35,7 @@ from recsys_book.metrics import (
 from recsys_book.service import Context, World
 from recsys_book.service.click_models import Cut
 from recsys_book.service.oracle import make_ranking
-from recsys_book.show.claims import Interval, paired_interval
+from recsys_book.show.claims import Comparison, by_world
 
 TEST_FROM = 24  # first day of the test
 VALIDATE_FROM = 20  # what is fitted after training (a calibration) sees the four days before
@@ -617,15 +617,15 @@ def fooled_table(runs: Sequence[Sequence[Case]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def leads(cases: Sequence[Case]) -> tuple[Interval, Interval]:
+def leads(cases: Sequence[Case]) -> tuple[Comparison, Comparison]:
     """The trickster's lead by the metric and the honest model's by the repaired one, of one case in
     several worlds; paired, as both models live in one world."""
     sign = lambda up: 1 if up else -1
     column = lambda name, who, up: [sign(up) * getattr(case, name)[who] for case in cases]
     up, repaired_up = cases[0].up, cases[0].repaired_up
     return (
-        paired_interval(column("figures", 0, up), column("figures", 1, up)),
-        paired_interval(
+        by_world(column("figures", 0, up), column("figures", 1, up)),
+        by_world(
             column("repaired_figures", 1, repaired_up), column("repaired_figures", 0, repaired_up)
         ),
     )

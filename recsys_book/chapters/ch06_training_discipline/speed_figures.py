@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -16,7 +15,7 @@ from recsys_book.chapters.ch06_training_discipline.speed import (
     RULES,
     WITHIN,
 )
-from recsys_book.show.claims import Interval, t_interval
+from recsys_book.show.claims import Comparison, by_round, by_world
 from recsys_book.show.plots import PALETTE, Picture, show
 
 #: A colour by what a variant changes.
@@ -28,55 +27,23 @@ COLORS = {
 }  # fmt: skip
 
 
-def _sentence(says: str) -> str:
-    return f"Training chapter 06's DNN{says}, times as many examples a second"
-
-
-#: What chapter 06 says of a line, by its name: a sentence that stands alone, and the limit that the
-#: multiple of its base keeps below, or above.
+#: What chapter 06 says of a line, by its name: a sentence, and the relation of its examples per
+#: second to those of its base.
 SAYS = {
-    "1 worker": (_sentence(" on one thread: one worker process over none"), "below", 1.0),
-    "in memory": (
-        _sentence(" on one thread: batches cut from tensors over a Dataset of single examples"),
-        "above",
-        1.0,
-    ),
-    "histories for every batch": (
-        _sentence(" on one thread: histories worked out for every batch over once and for all"),
-        "below",
-        1.0,
-    ),
-    "batch 4,096": (_sentence(" on one thread: batches of 4,096 over 256"), "above", 1.0),
+    "1 worker": ("A worker process makes training on one thread slower", "<"),
+    "in memory": ("Batches cut from tensors train faster than a Dataset of single examples", ">"),
+    "histories for every batch": ("Histories worked out for every batch slow training down", "<"),
+    "batch 4,096": ("Batches of 4,096 train faster than batches of 256 on one thread", ">"),
 }
-#: The same of a GPU's lines.
 SAYS_GPU = {
-    "GPU, batch 256": (
-        _sentence(": batches of 256 on a GPU over one thread") + ", below 1.5",
-        "below",
-        1.5,
-    ),
-    "GPU, float16, batch 65,536": (
-        _sentence(": float16 over float32 on a GPU, batches of 65,536"),
-        "below",
-        1.0,
-    ),
-    "GPU, wide, float16, batch 65,536": (
-        _sentence(
-            ": float16 over float32 on a GPU, batches of 65,536, hidden layers of 2,048, 1,024 "
-            "and 512"
-        ),
-        "above",
-        2.0,
-    ),
+    "GPU, batch 256": ("With batches of 256 a GPU and one thread are not told apart", "≈"),
+    "GPU, float16, batch 65,536": ("With batches of 65,536 float16 slows this network down", "<"),
+    "GPU, wide, float16, batch 65,536": ("With wide layers float16 is faster on a GPU", ">"),
 }
-#: And what it says of `sooner`.
-SOONER = (
-    "Training chapter 06's DNN: a GPU over one thread, each in its quickest batch, times as soon "
-    "at one log-loss"
-)
+PER_SECOND = "examples per second"
 
 
-def times_base(record: dict, name: str) -> Interval:
+def times_base(record: dict, name: str) -> Comparison:
     """Examples per second of a variant as a multiple of its base's in the same round, over rounds.
 
     Args:
@@ -91,12 +58,11 @@ def times_base(record: dict, name: str) -> Interval:
         if reason := race[line].get("absent"):
             raise ValueError(f"name is {name!r}; this record has no rates of {line!r}: {reason}")
     mine, base = race[name]["rates"], race[race[name]["base"]]["rates"]
-    ratios = [a / b for a, b in zip(mine, base, strict=True)]
-    return replace(t_interval(ratios), over="rounds")
+    return by_round(mine, base)
 
 
-def batch_cost(record: dict, size: int, rule: str = "tuned") -> Interval:
-    """Log-loss after all epochs above that of the smallest batch with its tuned rate, over worlds.
+def batch_cost(record: dict, size: int, rule: str = "tuned") -> Comparison:
+    """Log-loss after all epochs beside that of the smallest batch with its tuned rate, over worlds.
 
     Args:
         record: `ch06/speed`.
@@ -106,8 +72,8 @@ def batch_cost(record: dict, size: int, rule: str = "tuned") -> Interval:
     worlds = record["figures"]["batches"]
     smallest = min(int(key) for key in worlds[0] if key != "target")
     end = lambda world, batch, how: world[str(batch)][how]["looks"][-1]["log_loss"]
-    return replace(
-        t_interval([end(w, size, rule) - end(w, smallest, "tuned") for w in worlds]), over="worlds"
+    return by_world(
+        [end(w, size, rule) for w in worlds], [end(w, smallest, "tuned") for w in worlds]
     )
 
 
@@ -249,9 +215,9 @@ def seconds_to_target(record: dict, line: str) -> pd.DataFrame:
     return pd.DataFrame(found, columns=sizes, dtype=float)
 
 
-def sooner(record: dict, line: str, base: str) -> Interval:
-    """How many times as soon as `base` a line meets the target, over worlds, each with the size of
-    batch that is quickest for it in the mean.
+def sooner(record: dict, line: str, base: str) -> Comparison:
+    """Seconds in which `base` and a line meet the target, as a multiple, over worlds, each with the
+    size of batch that is quickest for it in the mean.
 
     Args:
         record: `ch06/gpu`.
@@ -261,7 +227,7 @@ def sooner(record: dict, line: str, base: str) -> Interval:
     for name in (base, line):
         seconds = seconds_to_target(record, name)
         quickest.append(seconds[seconds.mean(skipna=False).idxmin()])
-    return replace(t_interval(list(quickest[0] / quickest[1])), over="worlds")
+    return by_world(quickest[0], quickest[1], ratio=True)
 
 
 def gpu_figure(record: dict) -> Picture:

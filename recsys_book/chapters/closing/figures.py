@@ -13,7 +13,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from recsys_book.chapters.closing.leaderboard import BY_CLICKS, BY_WATCH, CHAPTERS, POPULARITY
-from recsys_book.show.claims import Interval, learnable_interval, paired_interval, t_interval
+from recsys_book.show.claims import Comparison, by_world
+from recsys_book.show.intervals import Interval, learnable_interval, t_interval
 from recsys_book.show.plots import PALETTE, Picture, seed_dots, show
 
 Entries = Mapping[str, Sequence[dict]]
@@ -54,13 +55,13 @@ def lead(entries: Entries, name: str, figure: str) -> Interval:
     )
 
 
-def gap(entries: Entries, a: str, b: str, figure: str) -> Interval:
-    """a less b, paired over worlds: clicks and hours as shares of the oracle's, all else as is."""
+def gap(entries: Entries, a: str, b: str, figure: str) -> Comparison:
+    """a beside b, paired over worlds: clicks and hours as shares of the oracle's, others as is."""
     pair = [values(entries, name, figure) for name in (a, b)]
     if figure in ORACLES:
         oracle = values(entries, ORACLES[figure], figure)
         pair = [[mine / best for mine, best in zip(v, oracle, strict=True)] for v in pair]
-    return paired_interval(*pair)
+    return by_world(*pair)
 
 
 def order(entries: Entries, figure: str = "clicks") -> list[str]:

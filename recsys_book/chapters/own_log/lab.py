@@ -18,7 +18,7 @@ from recsys_book.implicit import train_implicit
 from recsys_book.maps import most_popular
 from recsys_book.models.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.show.claims import Interval, bootstrap_interval
+from recsys_book.show.intervals import Interval, bootstrap_interval
 from recsys_book.train import seeded
 
 MAX_EVALUATED = 3_000  # users ranked for: a sample of them, said so, where there are more

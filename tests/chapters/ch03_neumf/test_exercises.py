@@ -12,7 +12,7 @@ from recsys_book.chapters.ch03_neumf import exercises as chapter
 from recsys_book.chapters.ch03_neumf.exercises import Contest, Knobs, Trial
 from recsys_book.check import check
 from recsys_book.reproduce import read_record
-from recsys_book.show.claims import paired_interval
+from recsys_book.show.intervals import paired_interval
 
 
 def neumf(p, q, p2, q2, layers, h, b, **how):

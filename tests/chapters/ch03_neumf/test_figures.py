@@ -7,7 +7,7 @@ import pytest
 
 from recsys_book.chapters.ch03_neumf import figures
 from recsys_book.reproduce import read_record
-from recsys_book.show.claims import Interval, t_interval
+from recsys_book.show.intervals import Interval, t_interval
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +109,8 @@ def test_a_lucky_epoch_is_what_choosing_on_the_test_gains(record):
     assert after["NeuMF, 8"].mean == pytest.approx(0.1)
     assert {who for who in before if after[who] != before[who]} == {"NeuMF, 8"}
     mean = np.mean([gain.mean for gain in after.values()])
-    assert figures.mean_gain_by_test(doctored).mean == pytest.approx(mean)
-    assert figures.mean_gain_by_test(doctored).n == 3
+    assert figures.mean_gain_by_test(doctored).value == pytest.approx(mean)
+    assert figures.mean_gain_by_test(doctored).gap.n == 3
 
 
 def test_the_ladder_is_put_beside_the_race_in_the_same_worlds():

@@ -110,8 +110,8 @@ def test_changes_are_told_beside_the_full_softmax(simulated, real):
 def test_heads_are_compared_by_the_truth(simulated, real):
     assert "spearman of weighted by watch time 0.610" in figures.heads_figure(simulated).alt
     gain = figures.gain_by_position(simulated, "click", "added")
-    assert gain.mean == pytest.approx(0.2) and gain.n == 3
-    assert figures.gain_by_position(simulated, "watch time", "input").mean == pytest.approx(0.05)
+    assert gain.value == pytest.approx(0.2) and gain.gap.n == 3
+    assert figures.gain_by_position(simulated, "watch time", "input").value == pytest.approx(0.05)
     alt = figures.position_figure(simulated).alt
     assert "click model, not told: 0.820" in alt and "time, no position bias at all: 0.760" in alt
     first = simulated["figures"]["first"]

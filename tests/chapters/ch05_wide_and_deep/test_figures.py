@@ -87,15 +87,15 @@ def test_memory_table_figure_and_leads(record):
     lifts = figures.memory_table(memory, "lift")
     assert list(lifts.columns) == ["seen pairs", "hidden pairs"]
     assert lifts.index[-1] == "truth" and lifts.loc["truth", "seen pairs"].startswith("2.00")
-    share = figures.lift_share(memory["deep"])
-    assert share.mean == pytest.approx(10 * 0.021 / 2) and share.n == 3
+    share = figures.lift_learned(memory["deep"])
+    assert share.value == pytest.approx(10 * 0.021 / 2) and share.gap.n == 3
     recipes = figures.recipes_table(memory)
     assert list(recipes.index) == [f"minus {name} for all" for name in ("Adam", "AdaGrad", "SGD")]
     assert recipes.loc["minus Adam for all", "log-loss"].startswith("−0.0400")
     picture = figures.memory_figure(memory, ("wide", "deep"))
     assert "seen pairs, deep 0.021" in picture.alt
     gap = figures.lead(memory, "deep", "wide", "all")
-    assert gap.mean == pytest.approx(0.02) and gap.n == 3
+    assert gap.value == pytest.approx(0.02) and gap.gap.n == 3
 
 
 def test_the_l1_widget_tells_of_every_step(record):
@@ -116,7 +116,7 @@ def test_in_charge_is_measured_in_the_oracles_clicks(record):
     assert values["wide"]["clicks"] == [100 / 500, 100 / 501, 100 / 502]
     assert "logged by chance, deep: AUC 0.621" in figures.charge_figure(record).alt
     gap = figures.charge_gap(record, "wide", "deep", "wide", "auc")
-    assert gap.mean == pytest.approx(0.02)
+    assert gap.value == pytest.approx(0.02)
 
 
 def test_older_pieces_are_told(record):
@@ -146,7 +146,7 @@ def test_chapter_00s_dnn_stands_beside_by_world(record):
     place = list(run.IN_CHARGE).index("wide & deep")
     assert values["wide & deep"] == pytest.approx([0.6 + 0.01 * place + w for w in (0.001, 0.002)])
     gap = figures.ladder_gap(own, ladder, "log_loss")
-    assert gap.mean == pytest.approx(-0.1) and gap.n == 2
+    assert gap.value == pytest.approx(-0.1) and gap.gap.n == 2
     table = figures.beside_ladder_table(own, ladder)
     assert table.loc["DNN of chapter 00", "trained by"] == "Adam"
     assert table.loc["wide & deep", "log-loss"].startswith("0.5000")
@@ -243,4 +243,4 @@ def test_frappe_tables():
     assert table.loc["wide", "BARS Frappe_x1"] == ""
     assert table.loc["wide"].tolist()[1:4:2] == [1, 2]
     gap = figures.frappe_gap(record, "by pair", "wide & deep", "LR")
-    assert gap.mean == pytest.approx(0.05)
+    assert gap.value == pytest.approx(0.05)

@@ -57,8 +57,8 @@ def test_leads(record):
     rows = record["figures"]["methods"]
     difference = [a["share"] - b["share"] for a, b in
                   zip(rows["one gradient"], rows["chance"], strict=True)]  # fmt: skip
-    assert lead.mean == pytest.approx(np.mean(difference)) and lead.low < lead.mean < lead.high
-    assert figures.learning_lead(record, 3).n == 3
+    assert lead.value == pytest.approx(np.mean(difference)) and lead.low < lead.value < lead.high
+    assert figures.learning_lead(record, 3).gap.n == 3
 
 
 def test_bad_figures(record):

@@ -18,7 +18,7 @@ from recsys_book.chapters.ch06_training_discipline.repairs import FOUND, STEPS
 from recsys_book.reproduce.record import read_record
 from recsys_book.service import click_models, simulate
 from recsys_book.service.world import Context
-from recsys_book.show.claims import Interval
+from recsys_book.show.intervals import Interval
 
 
 def row(share):
@@ -83,25 +83,24 @@ def record():
 
 def test_gaps_by_hand(record):
     stories = record["figures"]["story"]["800"]
-    assert figures.gain(stories, "shuffle").mean == pytest.approx(0.1)
-    assert figures.gains(stories, "shuffle") == pytest.approx([0.1] * 3)
+    assert figures.gain(stories, "shuffle").value == pytest.approx(0.1)
     names = list(discipline.FAULTS)
-    assert figures.fault_gap(record, names[3]).mean == pytest.approx(-3 / 50)
-    assert figures.curve_gap(record, "dropout", "0.1", "0").mean == pytest.approx(0.2)
-    assert figures.optimizer_gap(record, "SGD", "Adam").mean == pytest.approx(-0.2)
-    assert figures.optimizer_gap(record, figures.REPAIRED, "Adam").mean == pytest.approx(0.1)
+    assert figures.fault_gap(record, names[3]).value == pytest.approx(-3 / 50)
+    assert figures.curve_gap(record, "dropout", "0.1", "0").value == pytest.approx(0.2)
+    assert figures.optimizer_gap(record, "SGD", "Adam").value == pytest.approx(-0.2)
+    assert figures.optimizer_gap(record, figures.REPAIRED, "Adam").value == pytest.approx(0.1)
     assert figures.best_epochs(record["figures"]["one_epoch"], 0) == [2] * 3
     runs = record["figures"]["one_epoch"]
-    assert figures.epoch_gap(runs, 5, 3, 1).mean == pytest.approx(0.42 + 0.25 - 0.5)
-    assert figures.epoch_gap(runs, 0, 2, 1).mean == pytest.approx(-0.1)  # it can be a gain
-    assert figures.field_gap(runs, 5, 2).mean == pytest.approx(0.05)
+    assert figures.epoch_gap(runs, 5, 3, 1).value == pytest.approx(0.42 + 0.25 - 0.5)
+    assert figures.epoch_gap(runs, 0, 2, 1).value == pytest.approx(-0.1)  # it can be a gain
+    assert figures.field_gap(runs, 5, 2).value == pytest.approx(0.05)
     gap = figures.spike_gap(record, "SGD with momentum", "spike, clipped at 1", "no spike")
-    assert gap.mean == pytest.approx(0.1)
+    assert gap.value == pytest.approx(0.1)
     assert figures.calibration_error(record, "1:4", "undone").mean == pytest.approx(0.02)
     gap = figures.calibration_gap(record, "1:4", "all", "ece", "raw")
-    assert gap.mean == 0
-    assert figures.reading_gap(record, "1:4", "raw", "undone").mean == pytest.approx(0.18)
-    assert figures.reading_gap(record, "1:4", "Platt", "undone").mean == pytest.approx(-0.01)
+    assert gap.value == 0
+    assert figures.reading_gap(record, "1:4", "raw", "undone").value == pytest.approx(0.18)
+    assert figures.reading_gap(record, "1:4", "Platt", "undone").value == pytest.approx(-0.01)
 
 
 def test_verdicts_follow_the_interval():
@@ -213,39 +212,34 @@ def test_where_no_truth_is_known_none_is_shown(negatives):
 
 def test_sampler_gaps_by_hand(negatives):
     first, second = (tuple(key.split("/")) for key in list(samplers.TABLE)[:2])
-    assert figures.sampler_gap(negatives, second, first).mean == pytest.approx(1 / 50)
+    assert figures.sampler_gap(negatives, second, first).value == pytest.approx(1 / 50)
     gap = figures.sampler_gap(negatives, second, first, "truth")
-    assert gap.mean == pytest.approx(-1 / 500)
+    assert gap.value == pytest.approx(-1 / 500)
     gap = figures.sampler_gap(negatives, first, figures.POPULARITY)
-    assert gap.mean == pytest.approx(-0.2)
+    assert gap.value == pytest.approx(-0.2)
     values = list(samplers.SWEEPS["hard"])
-    assert figures.sweep_gap(negatives, "hard", values[1], values[0], "truth").mean < 0
-    assert figures.sweep_gap(negatives, "hard", values[0], figures.POPULARITY).mean == (
+    assert figures.sweep_gap(negatives, "hard", values[1], values[0], "truth").value < 0
+    assert figures.sweep_gap(negatives, "hard", values[0], figures.POPULARITY).value == (
         pytest.approx(-0.2)
     )
 
 
 def test_every_comparison_is_made_twice_and_can_fail(negatives):
     first, second = (tuple(key.split("/")) for key in list(samplers.TABLE)[:2])
-    one = figures.Comparison("A minus B", second, first, by_log="above", by_truth="below")
-    told = list(figures.twice(negatives, [one]))
-    assert [sentence.rsplit(", ", 1)[1] for sentence, _, _ in told] == [
-        "recall@50", "share of the learnable",
-    ]  # fmt: skip
-    assert [holds for _, _, holds in told] == [True, True]
-    wrong = replace(one, by_log="not told apart", by_truth="above")
-    told = list(figures.twice(negatives, [wrong]))
-    assert [holds for _, _, holds in told] == [False, False]
-    assert told[0][0].endswith("recall@50, not told apart")
+    one = figures.Said("bce", "a few", "many", second, first, by_log=">", by_truth="<")
+    by_log, by_truth = figures.twice(negatives, [one])
+    assert by_log.record["claim"] == "With bce, by the log, a few beats many"
+    assert (by_log.record["unit"], by_truth.record["unit"]) == ("recall@50", "of the learnable")
+    assert by_truth.record["claim"] == "With bce, by the truth, a few falls behind many"
+    for wrong in (replace(one, by_log="≈"), replace(one, by_truth=">")):
+        with pytest.raises(AssertionError, match="do not bear out"):
+            figures.twice(negatives, [wrong])
 
 
 def test_what_the_chapter_says_of_samplers_the_record_bears_out():
     record = read_record("ch06/samplers")
-    told = list(figures.twice(record, [*figures.SAYS_SAMPLERS, *figures.SAYS_SWEEPS]))
-    assert all(holds for _, _, holds in told)
-    assert len({sentence for sentence, _, _ in told}) == len(told)
-    for one in (*figures.SAYS_SAMPLERS, *figures.SAYS_SWEEPS):
-        assert " minus " in one.words
+    told = figures.twice(record, [*figures.SAYS_SAMPLERS, *figures.SAYS_SWEEPS])
+    assert len({made.record["claim"] for made in told}) == len(told) > 20
 
 
 def test_sampler_figures_show_both(negatives):

@@ -36,9 +36,9 @@ def test_the_table_tells_leads_the_right_way_round(runs):
     assert len(table) == len(lab.CASES)
     for i, row in table.iterrows():
         cases = [run[i] for run in runs]
-        assert row["lead"].mean == pytest.approx(np.mean([c.lead() for c in cases]))
+        assert row["lead"].value == pytest.approx(np.mean([c.lead() for c in cases]))
         mended = np.mean([c.repaired_lead() for c in cases])
-        assert row["lead, repaired"].mean == pytest.approx(mended)
+        assert row["lead, repaired"].value == pytest.approx(mended)
         assert row["trickster figure"] == pytest.approx(np.mean([c.figures[0] for c in cases]))
         assert row["honest, repaired"] == pytest.approx(
             np.mean([c.repaired_figures[1] for c in cases])

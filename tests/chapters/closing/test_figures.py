@@ -43,7 +43,7 @@ def test_shares_leads_and_gaps():
     assert figures.lead(entries, "popularity", "clicks").mean == 0
     assert figures.lead(entries, "oracle by watch time", "hours").mean == pytest.approx(1)
     between = figures.gap(entries, "DNN", "deep", "clicks")
-    assert between.mean == pytest.approx((-10 / 3_000 + 50 / 3_200 - 40 / 3_200) / 3)
+    assert between.value == pytest.approx((-10 / 3_000 + 50 / 3_200 - 40 / 3_200) / 3)
     assert between.low < 0 < between.high
     with pytest.raises(ValueError, match="name is 'MF'"):
         figures.share(entries, "MF", "clicks")

@@ -10,7 +10,7 @@ import torch
 from recsys_book import try_your_own
 from recsys_book.chapters.own_log import lab as own_log
 from recsys_book.service import simulate
-from recsys_book.show.claims import bootstrap_interval, claim, paired_bootstrap, t_interval
+from recsys_book.show.intervals import bootstrap_interval, paired_bootstrap, t_interval
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +247,3 @@ def test_a_paired_bootstrap_keeps_the_users_together():
         paired_bootstrap(a, b[1:])
     with pytest.raises(ValueError, match="must be finite"):
         paired_bootstrap([1.0, float("nan")], [1.0, 1.0])
-
-
-def test_a_claim_over_users_says_users():
-    made = claim("A beats B", bootstrap_interval([0.1] * 2_000, draws=10), holds=True)
-    assert "2,000 users)" in repr(made) and made.record["over"] == "users"
-    assert repr(claim("A", 1.0, (0.5, 1.5), True)).endswith("to 1.500)")  # of nobody knows how many

@@ -1,8 +1,8 @@
 """One search for settings, the same for every rival.
 
 From a start it moves one setting by one step at a time, for as long as validation gains. It ends
-when both neighbours of every setting were tried and none is better. So no choice lies at the edge
-of what was offered: the box grows with the search.
+when both neighbours of every setting were tried and none is better by more than a least gain. So no
+choice lies at the edge of what was offered: the box grows with the search.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def search(
     start: Mapping[str, float],
     steps: Mapping[str, float | Sequence[float]],
     budget: int = 60,
+    least: float = 0.0,
 ) -> Search:
     """Climb from a start, one setting one step up or down.
 
@@ -45,12 +46,13 @@ def search(
         steps: name → the factor of a step, above 1, or the values that there are, in order. An int
             in `start` stays an int.
         budget: settings tried at most.
+        least: what a step must gain to be taken; keeps the search from walking along a plateau.
 
     Raises:
         ValueError: a step without a start, a factor that is no step, a start that is none of the
-            values, or a budget below 1.
+            values, a budget below 1, or a least gain below 0.
     """
-    _check(start, steps, budget)
+    _check(start, steps, budget, least)
     at = {name: _place(start[name], step) for name, step in steps.items()}
     scores: dict[tuple[int, ...], float] = {}
     order: list[tuple[int, ...]] = []
@@ -81,16 +83,18 @@ def search(
                     if found is None:
                         settled = False
                         break
-                    if found <= best:
+                    if found <= best + least:
                         break
                     at, best, moved = there, found, True
     of = lambda key: setting(dict(zip(steps, key, strict=True)))
     return Search(setting(at), best, [(of(key), scores[key]) for key in order], settled)
 
 
-def _check(start: Mapping, steps: Mapping, budget: int) -> None:
+def _check(start: Mapping, steps: Mapping, budget: int, least: float) -> None:
     if budget < 1:
         raise ValueError(f"budget is {budget}; it must be at least 1")
+    if not least >= 0:
+        raise ValueError(f"least is {least}; it must be at least 0")
     for name, step in steps.items():
         if name not in start:
             raise ValueError(f"steps has {name!r}, which start has not")

@@ -38,6 +38,15 @@ def test_the_end_of_a_list_is_no_edge_and_a_spent_budget_is_said():
     assert short.score == max(score for _, score in short.tried)
 
 
+def test_a_plateau_is_not_walked_along():
+    slope = lambda setting: 1e-6 * math.log2(setting["dim"])
+    assert search(slope, {"dim": 16}, {"dim": 2}, budget=9).best["dim"] == 16 * 2**8
+    found = search(slope, {"dim": 16}, {"dim": 2}, least=1e-4)
+    assert found.best["dim"] == 16 and found.settled and len(found.tried) == 3
+    with pytest.raises(ValueError, match="least is -1"):
+        search(slope, {"dim": 16}, {"dim": 2}, least=-1)
+
+
 @pytest.mark.parametrize(
     "start, steps, budget, told",
     [

@@ -296,8 +296,9 @@ def _bears_out(record: Mapping) -> bool:
 
 
 def mark(record: Mapping) -> str:
-    """✓, ≈ or =."""
-    return VERDICTS[record["relation"]][1]
+    """✓, ≈ or =; in brackets where the interval leaves people out."""
+    sign = VERDICTS[record["relation"]][1]
+    return f"({sign})" if record["over"] == TRAININGS else sign
 
 
 def statement(record: Mapping) -> str:
@@ -316,7 +317,9 @@ def evidence(record: Mapping) -> str:
     parts[0] = parts[0] or f"difference {figure_text(record)}"
     if record["margin"] is not None:
         parts.append(f"margin {_number(record['margin'], _digits(record))}")
-    if bounds := interval_text(record):
+    if record["low"] is not None and record["high"] - record["low"] < 1e-3 * abs(record["value"]):
+        parts.append(f"the same in all {record['n']:,} {record['over']}")
+    elif bounds := interval_text(record):
         parts += [f"95 % interval {bounds}", f"{record['n']:,} {record['over']}"]
     if record["note"]:
         parts.append(record["note"])

@@ -155,7 +155,13 @@ def test_shares_of_starts_stay_between_0_and_1():
 
 def test_what_leaves_people_out_says_so():
     told = repr(claim("A is above B", by_training([0.3, 0.31], [0.1, 0.11]), ">", "HR@10"))
-    assert "2 trainings, not over people" in told
+    assert "2 trainings, not over people" in told and told.startswith("(✓) ")
+
+
+def test_where_nothing_varies_no_interval_is_made_of_it():
+    found = by_start([0.1, 0.1 + 1e-6, 0.1], 0.7)
+    told = repr(claim("A is below B", found, "<", "nats"))
+    assert told.endswith("(difference −.6000, the same in all 3 random starts)")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,20 +14,41 @@ from torch import Tensor
 
 from recsys_book.chapters.ch01_mlp_vs_dot_product.lab import Boundaries
 from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import one_true_love_in_three, parity, xor
-from recsys_book.show.intervals import t_interval
+from recsys_book.reproduce import read_table
 from recsys_book.show.plots import PALETTE, Picture, show
 from recsys_book.widgets import Frames
 
 
-def fits_figure(runs: Boundaries) -> Picture:
-    """Bars: how many seeds fit XOR, by number of hidden units."""
-    fits = (runs.final < 0.01).sum(1).numpy()
-    n_seeds = runs.final.shape[1]
-    figure, ax = plt.subplots()
-    sns.barplot(x=[str(w) for w in runs.widths], y=fits, color=PALETTE["blue"], ax=ax)
-    ax.set(xlabel="hidden units", ylabel=f"seeds of {n_seeds} that fit XOR", ylim=(0, n_seeds))
-    told = ", ".join(f"{w}: {n}" for w, n in zip(runs.widths, fits, strict=True))
-    return show(figure, alt=f"Seeds of {n_seeds} that fit XOR, by number of hidden units: {told}")
+def plane_figure(count: Tensor, both: Tensor, likes: Tensor) -> Picture:
+    """What two hidden units do to XOR: the four pairs in the plane of the inputs, and in that of
+    the units (count, both), where a straight line separates likes from dislikes.
+
+    Args:
+        count, both: `[4]` the two hidden units.
+        likes: `[4]` 0 or 1.
+    """
+    ids = xor()[0].float()
+    figure, axes = plt.subplots(1, 2, figsize=(7.0, 3.3))
+    planes = ((ids[:, 0], ids[:, 1], "user", "film"), (count, both, "count", "both"))
+    for ax, (x, y, across, up) in zip(axes, planes, strict=True):
+        for value, color, word in ((0.0, "blue", "dislike"), (1.0, "orange", "like")):
+            rows = likes == value
+            ax.scatter(x[rows], y[rows], s=150, color=PALETTE[color], label=word, zorder=3)
+        ax.set(xlabel=across, ylabel=up, xlim=(-0.5, 2.5), ylim=(-0.5, 1.5))
+        ax.set_xticks([0, 1, 2] if across == "count" else [0, 1])
+        ax.set_yticks([0, 1])
+    axes[0].set(xlim=(-0.5, 1.5), title="inputs: no straight line")
+    line = np.array([0.15, 2.35])
+    axes[1].plot(line, (line - 0.5) / 2, color=PALETTE["vermilion"], lw=2)
+    axes[1].set_title("hidden units: one straight line")
+    axes[1].annotate("two pairs meet here", (1, 0), (1.15, -0.38), fontsize=9, ha="left")
+    axes[0].legend(loc="center", fontsize=9)
+    return show(
+        figure,
+        alt="The four pairs of XOR. In the plane of user and film likes and dislikes stand on "
+        "opposite diagonals. In the plane of count and both the two likes meet at (1, 0), the "
+        "dislikes are at (0, 0) and (2, 1), and a straight line separates them",
+    )
 
 
 def parity_figure(record: dict) -> Picture:
@@ -52,47 +73,50 @@ def parity_figure(record: dict) -> Picture:
     )
 
 
-def hit_rate_figure(popular: float, sums: Sequence[float], dots: Sequence[float]) -> Picture:
-    """Recorded HR@10 of the additive model and a dot product, with 95 % t-intervals."""
-    figure, ax = plt.subplots(figsize=(5.2, 3.6))
-    for place, values in enumerate((sums, dots)):
-        interval = t_interval(values)
-        half = interval.high - interval.mean
-        ax.errorbar(place, interval.mean, half, fmt="o", capsize=6, color=PALETTE["blue"])
-        ax.plot([place + 0.12] * len(values), values, ".", color=PALETTE["grey"])
-    ax.axhline(popular, color=PALETTE["orange"], ls="--", label=f"popularity, {popular:.3f}")
-    ax.set(xlim=(-0.6, 1.6), ylim=(0.4, 0.7), ylabel="HR@10")
-    ax.set_xticks([0, 1], ["additive\n(dim 0)", "dot product\n(dim 8)"])
-    ax.legend(loc="upper left")
-    return show(
-        figure,
-        alt=f"HR@10 with intervals over seeds: additive {np.mean(sums):.3f}, on the popularity "
-        f"line at {popular:.3f}; a dot product of 8 factors {np.mean(dots):.3f}",
-    )
+def hits_of(record: dict) -> dict[str, np.ndarray]:
+    """Model → `[trainings, people]` 0 or 1: whether each person's film was in the top ten.
+
+    Args:
+        record: of `python -m recsys_book.reproduce ch01/additive`.
+    """
+    found: dict[str, list] = {}
+    frame = read_table(record, "hits")
+    for model, hits in zip(frame["model"], frame["hits"], strict=True):
+        found.setdefault(model, []).append(np.array(list(hits), dtype=float))
+    return {model: np.array(rows) for model, rows in found.items()}
+
+
+def errors_of(record: dict) -> Callable[[int, int, int], list[float]]:
+    """`errors(width, n_examples, steps)`: RMSE of an MLP on a dot product, one per start."""
+    sweep = read_table(record, "dot_product").set_index(["width", "n_examples", "steps"])
+    return lambda *point: sweep.loc[[point], "rmse"].tolist()
 
 
 def dot_product_figure(record: dict) -> Picture:
-    """Recorded error of MLPs on a dot product, by width and number of examples."""
-    sweep = pd.DataFrame(record["figures"]["dot_product"]).explode("rmse").astype({"rmse": float})
-    n_widths = sweep.width.nunique()
-    figure, ax = plt.subplots()
-    sns.lineplot(
-        sweep, x="n_examples", y="rmse", hue="width", style="width", markers=True, dashes=False,
-        palette=list(PALETTE.values())[:n_widths], errorbar=("ci", 95), ax=ax,
-    )  # fmt: skip
-    ax.axhline(1, color=PALETTE["grey"], ls="--", lw=1)
+    """Recorded error of MLPs on a dot product, by number of examples: three widths with the same
+    steps, and one of them with eight times as many."""
+    sweep = read_table(record, "dot_product")
+    figure, ax = plt.subplots(figsize=(6.6, 3.6))
+    told = []
+    colors = {16: "sky", 64: "blue", 256: "green"}
+    for (steps, width), rows in sweep.groupby(["steps", "width"]):
+        means = rows.groupby("n_examples").rmse.mean()
+        longest = steps == sweep.steps.max()
+        name = f"{width} units" + (f", {steps:,} steps" if longest else "")
+        ax.plot(
+            means.index, means, "D-" if longest else "o--", ms=5,
+            color=PALETTE["vermilion" if longest else colors[width]], label=name,
+        )  # fmt: skip
+        told.append(
+            f"{width} units and {steps:,} steps from {means.max():.2f} to {means.min():.2f}"
+        )
+    ax.axhline(1, color=PALETTE["grey"], ls=":", lw=1)
     ax.axhline(0, color=PALETTE["black"], lw=1.2)
     ax.text(sweep.n_examples.min(), 0.03, "a dot product: 0", fontsize=9)
     ax.text(sweep.n_examples.max(), 1.03, "always the mean: 1", fontsize=9, ha="right")
-    ax.set(xscale="log", xlabel="training examples", ylabel="RMSE on fresh pairs")
-    ax.set_ylim(-0.05, 1.4)
-    ax.legend(title="hidden units", ncols=n_widths, loc="upper right")
-    means = sweep.groupby(["width", "n_examples"]).rmse.mean()
-    return show(
-        figure,
-        alt="Error of an MLP on a dot product falls with examples and with width; the best mean, "
-        f"at {means.idxmin()[0]} units and {means.idxmin()[1]:,} examples, is {means.min():.3f}",
-    )
+    ax.set(xscale="log", xlabel="training examples", ylabel="RMSE on new pairs", ylim=(-0.05, 1.5))
+    ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return show(figure, alt=f"Error of an MLP on a dot product by examples: {'; '.join(told)}")
 
 
 def circle_figure(n: int, user: int = 3) -> Picture:
@@ -114,8 +138,13 @@ def circle_figure(n: int, user: int = 3) -> Picture:
     )
 
 
-def boundary_frames(boundaries: Boundaries) -> Frames:
-    """The widget: hidden width and step of training, and the plane as the network sees it."""
+def boundary_frames(boundaries: Boundaries, start: tuple[int, int] | None = None) -> Frames:
+    """The widget: hidden width and step of training, and the plane as the network sees it.
+
+    Args:
+        boundaries: what was watched.
+        start: places on the sliders at first; None for the ends.
+    """
     ids, labels = xor()
     places = [(w, s) for w in range(len(boundaries.widths)) for s in range(len(boundaries.steps))]
     fitted = (boundaries.final < 0.01).sum(1)
@@ -125,7 +154,7 @@ def boundary_frames(boundaries: Boundaries) -> Frames:
             f"log-loss {boundaries.loss[w, s]:.3f}, {int(boundaries.right[w, s])} of 4 cells right"
         )
         n_seeds = boundaries.final.shape[1]
-        fit = f"At the end {int(fitted[w])} of {n_seeds} seeds fit XOR; shown is the best."
+        fit = f"At the end {int(fitted[w])} of {n_seeds} starts fit XOR; the best one is shown."
         captions.append(f"{told}. {fit}" if n_seeds > 1 else told)
         units = f"{boundaries.widths[w]} hidden unit{'s' if boundaries.widths[w] > 1 else ''}"
         alts.append(
@@ -154,7 +183,7 @@ def boundary_frames(boundaries: Boundaries) -> Frames:
         y_label="film",
         legend=("dislikes", "likes"),
         smooth=True,
-        start=[len(labels) - 1 for labels in axes.values()],
+        start=[len(labels) - 1 for labels in axes.values()] if start is None else list(start),
     )
 
 

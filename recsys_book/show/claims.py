@@ -392,8 +392,11 @@ def drawn(title: str, *claims: Claim) -> Group:
     none = 1.0 if ratio else 0.0
     ends = [none, *(r["low"] for r in records), *(r["high"] for r in records)]
     rows = "".join(claim_html(r, _strip(r, min(ends), max(ends), none)) for r in records)
-    kind = "times as many" if ratio else "difference in"
-    caption = f"{html.escape(title)} <small>({kind} {html.escape(unit)}; the line is none)</small>"
+    kind = "ratio of" if ratio else "difference in"
+    caption = (
+        f"{html.escape(title)} <small>({kind} {html.escape(unit)}; the upright line marks none, "
+        f"the ends are {_number(min(ends), 3)} and {_number(max(ends), 3)})</small>"
+    )
     return Group(
         claims, f'<figure class="claims"><figcaption>{caption}</figcaption>{rows}</figure>'
     )

@@ -33,7 +33,7 @@ def plane_figure(count: Tensor, both: Tensor, likes: Tensor) -> Picture:
     for ax, (x, y, across, up) in zip(axes, planes, strict=True):
         for value, color, word in ((0.0, "blue", "dislike"), (1.0, "orange", "like")):
             rows = likes == value
-            ax.scatter(x[rows], y[rows], s=150, color=PALETTE[color], label=word, zorder=3)
+            ax.scatter(x[rows], y[rows], s=130, color=PALETTE[color], label=word, zorder=3)
         ax.set(xlabel=across, ylabel=up, xlim=(-0.5, 2.5), ylim=(-0.5, 1.5))
         ax.set_xticks([0, 1, 2] if across == "count" else [0, 1])
         ax.set_yticks([0, 1])
@@ -41,8 +41,10 @@ def plane_figure(count: Tensor, both: Tensor, likes: Tensor) -> Picture:
     line = np.array([0.15, 2.35])
     axes[1].plot(line, (line - 0.5) / 2, color=PALETTE["vermilion"], lw=2)
     axes[1].set_title("hidden units: one straight line")
-    axes[1].annotate("two pairs meet here", (1, 0), (1.15, -0.38), fontsize=9, ha="left")
-    axes[0].legend(loc="center", fontsize=9)
+    axes[1].annotate(
+        "both likes", (1.04, -0.06), (1.4, -0.36), fontsize=9, arrowprops={"arrowstyle": "->"}
+    )
+    axes[1].legend(loc="upper left", fontsize=9, markerscale=0.6)
     return show(
         figure,
         alt="The four pairs of XOR. In the plane of user and film likes and dislikes stand on "
@@ -98,14 +100,14 @@ def dot_product_figure(record: dict) -> Picture:
     sweep = read_table(record, "dot_product")
     figure, ax = plt.subplots(figsize=(6.6, 3.6))
     told = []
-    colors = {16: "sky", 64: "blue", 256: "green"}
+    colors = {16: "grey", 64: "blue", 256: "green"}
     for (steps, width), rows in sweep.groupby(["steps", "width"]):
         means = rows.groupby("n_examples").rmse.mean()
         longest = steps == sweep.steps.max()
-        name = f"{width} units" + (f", {steps:,} steps" if longest else "")
+        name = f"{width} units, {steps:,} steps"
         ax.plot(
             means.index, means, "D-" if longest else "o--", ms=5,
-            color=PALETTE["vermilion" if longest else colors[width]], label=name,
+            color=PALETTE[colors[width]], label=name,
         )  # fmt: skip
         told.append(
             f"{width} units and {steps:,} steps from {means.max():.2f} to {means.min():.2f}"
@@ -123,6 +125,7 @@ def circle_figure(n: int, user: int = 3) -> Picture:
     """Films on a circle, and the line that cuts one user's film off from all others."""
     users, films = (t.numpy() for t in one_true_love_in_three(n))
     figure, ax = plt.subplots(figsize=(4.2, 4.2))
+    ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls=":", color=PALETTE["grey"]))
     ax.scatter(films[:, 0], films[:, 1], color=PALETTE["blue"], label="films")
     ax.scatter(*films[user, :2], color=PALETTE["orange"], s=90, label=f"user {user}'s film")
     normal, cut = users[user, :2], -users[user, 2]
@@ -271,5 +274,5 @@ def map_frames(
         alts,
         title="The last hidden layer while it learns parity",
         captions=captions,
-        start=[len(steps) - 1],
+        start=[0],
     )

@@ -518,7 +518,8 @@ class Reader:
         for output in claims:
             for record in records_of(output["data"][CLAIM]):
                 cell = new_code_cell("", outputs=[_claim(record)])
-                height = text_height(statement(record), WIDTH - 400, 0.86) + 16
+                height = text_height(statement(record), WIDTH - 400, 0.86) + 20
+                height += text_height(evidence(record), WIDTH - 400, 0.67)
                 self.write.add(Part("claim", cell, height))
         claims.clear()
 
@@ -546,6 +547,8 @@ def without_imports(source: str) -> str:
 def kind_of(output: Mapping) -> str:
     """figure, claim, widget, table, source (folded code) or text."""
     data = output.get("data", {})
+    if data.get("text/html", "").startswith("<details"):
+        return "source"  # folded on the page, and so not on a slide
     if CLAIM in data:
         return "claim"
     if WIDGET in data:

@@ -98,7 +98,7 @@ def test_the_filter_by_keyboard(open_page):
     page.locator(".findings-chapters a").last.focus()
     page.keyboard.press("Tab")  # the filter comes next
     page.keyboard.type("neumf  HR@10")  # both words; that of a chapter's heading counts
-    text = lambda claim: f"{claim['chapter']} {claim['claim']} {claim['section']}".lower()
+    text = lambda claim: f"{claim['chapter']} {statement(claim)} {claim['section']}".lower()
     fits = [c for c in claims_of(page) if "neumf" in text(c) and "hr@10" in text(c)]
     assert 0 < len(fits) < total
     assert page.evaluate(SHOWN) == len(fits)

@@ -320,6 +320,9 @@ def evidence(record: Mapping) -> str:
     if record["low"] is not None and record["high"] - record["low"] < 1e-3 * abs(record["value"]):
         parts.append(f"the same in all {record['n']:,} {record['over']}")
     elif bounds := interval_text(record):
+        low, high = bounds.split(" to ")
+        if low == high:
+            bounds = f"narrower than {_number(10.0 ** -_digits(record), _digits(record))}"
         parts += [f"95 % interval {bounds}", f"{record['n']:,} {record['over']}"]
     if record["note"]:
         parts.append(record["note"])
@@ -393,13 +396,9 @@ def drawn(title: str, *claims: Claim) -> Group:
     ends = [none, *(r["low"] for r in records), *(r["high"] for r in records)]
     rows = "".join(claim_html(r, _strip(r, min(ends), max(ends), none)) for r in records)
     kind = "ratio of" if ratio else "difference in"
-    caption = (
-        f"{html.escape(title)} <small>({kind} {html.escape(unit)}; the upright line marks none, "
-        f"the ends are {_number(min(ends), 3)} and {_number(max(ends), 3)})</small>"
-    )
-    return Group(
-        claims, f'<figure class="claims"><figcaption>{caption}</figcaption>{rows}</figure>'
-    )
+    caption = f"{html.escape(title)} <small>({kind} {html.escape(unit)})</small>"
+    figure = f"<figcaption>{caption}</figcaption>{rows}{_scale(min(ends), max(ends), none)}"
+    return Group(claims, f'<figure class="claims">{figure}</figure>')
 
 
 def folded(title: str, *claims: Claim) -> Group:
@@ -411,7 +410,7 @@ def folded(title: str, *claims: Claim) -> Group:
 
 def _strip(record: Mapping, least: float, most: float, none: float) -> str:
     """One row of `drawn`, as SVG: the line of no difference, the interval and the dot."""
-    place = lambda value: f"{3 + 94 * (value - least) / ((most - least) or 1):.2f}%"
+    place = lambda value: f"{_along(value, least, most):.2f}%"
     low, dot, high = (place(record[part]) for part in ("low", "value", "high"))
     line = 'stroke="currentColor" stroke-width'
     fill = "currentColor" if record["verdict"] == "shown" else "none"
@@ -420,8 +419,29 @@ def _strip(record: Mapping, least: float, most: float, none: float) -> str:
         'style="display:block;overflow:visible">'
         f'<line x1="{place(none)}" x2="{place(none)}" y1="0" y2="16" {line}="1" opacity=".45"/>'
         f'<line x1="{low}" x2="{high}" y1="8" y2="8" {line}="2"/>'
-        f'<circle cx="{dot}" cy="8" r="4.5" fill="{fill}" {line}="2"/></svg>'
+        f'<circle cx="{dot}" cy="8" r="4" fill="{fill}" {line}="2"/></svg>'
     )
+
+
+def _scale(least: float, most: float, none: float) -> str:
+    """The axis under the rows of `drawn`: no difference, and the ends that are far enough from it
+    for their numbers to be read."""
+    places = {value: _along(value, least, most) for value in (least, most, none)}
+    shown = [v for v in (least, most) if abs(places[v] - places[none]) > 12]
+    text = "".join(
+        f'<text x="{places[v]:.2f}%" y="12" text-anchor="middle">'
+        f"{_number(v, 3) if v != none else f'{none:.0f}'}</text>"
+        for v in (none, *shown)
+    )
+    return (
+        '<svg class="claim-scale" width="100%" height="16" aria-hidden="true" font-size="12" '
+        f'fill="currentColor" style="display:block;overflow:visible">{text}</svg>'
+    )
+
+
+def _along(value: float, least: float, most: float) -> float:
+    """Where a value stands between the ends of the scale, in percent of the width."""
+    return 3 + 94 * (value - least) / ((most - least) or 1)
 
 
 def anchor(sentence: str) -> str:

@@ -164,6 +164,11 @@ def test_where_nothing_varies_no_interval_is_made_of_it():
     assert told.endswith("(difference −.6000, the same in all 3 random starts)")
 
 
+def test_an_interval_too_narrow_for_its_digits_is_not_shown_as_zero_to_zero():
+    made = claim("A is B", by_start([1e-6, -1e-6, 0], 0.0), "=", "nats", margin=0.001)
+    assert "95 % interval narrower than .0001, 3 random starts" in repr(made)
+
+
 @pytest.mark.parametrize(
     "found, told",
     [
@@ -190,7 +195,9 @@ def test_several_claims_are_one_figure_with_a_row_each():
     first, second = (claim(s, ABOVE, ">", "AUC") for s in ("A is above B", "C is above D"))
     figure = drawn("Who is above", first, second)._repr_mimebundle_()
     assert records_of(figure[MIME]) == [first.record, second.record]
-    assert figure["text/html"].count("<svg") == 2 and figure["text/html"].count('id="claim-') == 2
+    assert figure["text/html"].count("claim-strip") == 2
+    assert figure["text/html"].count('id="claim-') == 2
+    assert re.findall("<text[^>]*>([^<]*)</text>", figure["text/html"]) == ["0", ".225"]
     with pytest.raises(ValueError, match="one figure takes one unit"):
         drawn("Mixed", first, claim("E", ABOVE, ">", "HR@10"))
     with pytest.raises(ValueError, match="has no interval"):

@@ -59,7 +59,7 @@ class ArrayPicture {
       c.textAlign = "center";
       c.fillText(p.panels[panel], x + side / 2, top / 2, side + gap);
       if (p.x_label) c.fillText(p.x_label, x + side / 2, top + tall + (p.extent ? 26 : 12), side);
-      if (p.extent) this.ticks(c, p.extent, x, top, side, tall, panel === 0);
+      if (p.extent) this.ticks(c, p, x, top, side, tall, panel === 0);
       for (const point of p.points) this.point(c, p.extent, point, x, top, side, tall);
     }
     if (p.y_label) {
@@ -93,14 +93,19 @@ class ArrayPicture {
     return small;
   }
 
-  ticks(c, [x0, x1, y0, y1], x, top, side, tall, first) {
-    c.textAlign = "left";
-    c.fillText(String(x0), x, top + tall + 10);
-    c.textAlign = "right";
-    c.fillText(String(x1), x + side, top + tall + 10);
+  // Where the marks stand; where there are none, at the ends.
+  ticks(c, { extent: [x0, x1, y0, y1], points }, x, top, side, tall, first) {
+    const places = (part, ends) =>
+      points.length ? [...new Set(points.map((point) => point[part]))] : ends;
+    c.textAlign = "center";
+    for (const value of places("x", [x0, x1])) {
+      c.fillText(String(value), x + (side * (value - x0)) / (x1 - x0), top + tall + 10);
+    }
     if (!first) return;
-    c.fillText(String(y1), x - 5, top + 8);
-    c.fillText(String(y0), x - 5, top + tall - 8);
+    c.textAlign = "right";
+    for (const value of places("y", [y0, y1])) {
+      c.fillText(String(value), x - 5, top + tall * (1 - (value - y0) / (y1 - y0)));
+    }
   }
 
   point(c, [x0, x1, y0, y1], point, x, top, side, tall) {

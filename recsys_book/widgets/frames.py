@@ -88,7 +88,8 @@ class Frames(anywidget.AnyWidget):
             panels: P titles.
             captions: a line under each frame; none by default.
             points: marks drawn on every panel: {"x", "y", "text", "dark"} in `extent` units.
-            extent: x0, x1, y0, y1 of a panel, shown as ticks; None draws no ticks.
+            extent: x0, x1, y0, y1 of a panel. There are ticks where marks stand, or else at the
+                ends; None draws no ticks.
             x_label: under the panels.
             y_label: beside them.
             legend: words for `vmin` and `vmax`.

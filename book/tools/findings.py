@@ -4,7 +4,7 @@ A Sphinx extension, named in _config.yml. While a page is read, the records of i
 from its executed notebook: the one in the notebook cache that the page itself is made from. They
 are kept in Sphinx's environment, so that an incremental build forgets what it reads anew and keeps
 the rest. When all pages are read, the table takes the place of the directive `{findings}`, and a
-single claim that of `{finding}` with its sentence.
+single claim that of `{finding}` with its sentence; `{levels}` gives its two numbers in a line.
 
 A chapter without a claim, a broken record, a claim that its page does not show, or two claims with
 one sentence: each stops the build, before a page is written.
@@ -342,6 +342,19 @@ class FindingDirective(SphinxDirective):
         return [one_finding(sentence=" ".join(" ".join(self.content).split()))]
 
 
+def levels_role(name, rawtext, text, lineno, inliner, options=None, content=None):
+    """`{levels}`: both numbers of one claim, called by its sentence, within a line of text."""
+    env = inliner.document.settings.env
+    _shown_on(env).add(env.docname)
+    return [one_finding(sentence=" ".join(text.split()), levels=True)], []
+
+
+def render_levels(finding: Finding, to_root: str) -> str:
+    """The two numbers of a claim, as the way to where it is made."""
+    both = statement(finding.record).removeprefix(finding.record["claim"] + ": ")
+    return f'<a href="{to_root}{finding.address}">{html.escape(both)}</a>'
+
+
 def render_one(finding: Finding, to_root: str) -> str:
     """A claim as its page shows it, and where that is."""
     where = f'<a href="{to_root}{finding.address}">{html.escape(finding.title)}</a>'
@@ -358,7 +371,8 @@ def fill_in(app, doctree, docname) -> None:
         for node in called:
             if node["sentence"] not in known:
                 raise FindingsError(f"{docname}: nobody claims “{node['sentence']}”")
-            text = render_one(known[node["sentence"]], to_root)
+            shown = render_levels if node.get("levels") else render_one
+            text = shown(known[node["sentence"]], to_root)
             node.replace_self(nodes.raw("", text, format="html"))
     for node in list(doctree.findall(placeholder)):
         to_root = relative_uri(app.builder.get_target_uri(docname), "")
@@ -380,6 +394,7 @@ def setup(app) -> dict:
     app.add_node(one_finding)
     app.add_directive("findings", FindingsDirective)
     app.add_directive("finding", FindingDirective)
+    app.add_role("levels", levels_role)
     app.connect("env-updated", check_all)
     app.connect("doctree-resolved", fill_in)
     app.connect("build-finished", write_list)

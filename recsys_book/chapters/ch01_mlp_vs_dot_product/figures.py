@@ -15,7 +15,7 @@ from torch import Tensor
 from recsys_book.chapters.ch01_mlp_vs_dot_product.lab import Boundaries
 from recsys_book.chapters.ch01_mlp_vs_dot_product.toys import one_true_love_in_three, parity, xor
 from recsys_book.reproduce import read_table
-from recsys_book.show.plots import PALETTE, Picture, show
+from recsys_book.show.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import Frames
 
 
@@ -39,11 +39,9 @@ def plane_figure(count: Tensor, both: Tensor, likes: Tensor) -> Picture:
         ax.set_yticks([0, 1])
     axes[0].set(xlim=(-0.5, 1.5), title="inputs: no straight line")
     line = np.array([0.15, 2.35])
-    axes[1].plot(line, (line - 0.5) / 2, color=PALETTE["vermilion"], lw=2)
+    axes[1].plot(line, (line - 0.5) / 2, color=PALETTE["black"], lw=1.5)
     axes[1].set_title("hidden units: one straight line")
-    axes[1].annotate(
-        "both likes", (1.04, -0.06), (1.4, -0.36), fontsize=9, arrowprops={"arrowstyle": "->"}
-    )
+    axes[1].text(1, -0.16, "both of the likes", fontsize=9, ha="center", va="top")
     axes[1].legend(loc="upper left", fontsize=9, markerscale=0.6)
     return show(
         figure,
@@ -122,22 +120,31 @@ def dot_product_figure(record: dict) -> Picture:
 
 
 def circle_figure(n: int, user: int = 3) -> Picture:
-    """Films on a circle, and the line that cuts one user's film off from all others."""
+    """Films on a circle, and the line that cuts one user's film off from all others, each beside
+    its vector."""
     users, films = (t.numpy() for t in one_true_love_in_three(n))
-    figure, ax = plt.subplots(figsize=(4.2, 4.2))
+    figure, ax = plt.subplots(figsize=(5.4, 3.8))
     ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls=":", color=PALETTE["grey"]))
-    ax.scatter(films[:, 0], films[:, 1], color=PALETTE["blue"], label="films")
-    ax.scatter(*films[user, :2], color=PALETTE["orange"], s=90, label=f"user {user}'s film")
+    ax.scatter(films[:, 0], films[:, 1], s=50, color=PALETTE["blue"])
+    x, y = films[user, :2]
+    ax.scatter(x, y, color=PALETTE["orange"], s=110, zorder=3)
     normal, cut = users[user, :2], -users[user, 2]
     along = np.array([-normal[1], normal[0]])
     ends = np.stack([cut * normal - 0.6 * along, cut * normal + 0.6 * along])
-    ax.plot(*ends.T, color=PALETTE["vermilion"], label=f"user {user}'s line")
-    ax.set(aspect="equal", xticks=[], yticks=[], xlim=(-1.3, 1.3), ylim=(-1.6, 1.3))
-    ax.legend(loc="lower center", ncols=3, fontsize=8, columnspacing=1)
+    ax.plot(*ends.T, color=PALETTE["vermilion"], lw=2)
+    ax.text(x - 0.1, y + 0.02, "the film\n$(x, y, 1)$", ha="right", va="center", fontsize=9)
+    ax.text(
+        *(cut * normal - 0.65 * along + [-0.05, 0.02]), "its lover's line\n$(a, b, -c)$",
+        color=PALETTE["vermilion"], ha="right", va="bottom", fontsize=9,
+    )  # fmt: skip
+    words = "below 0 on this side:\nall other films"
+    ax.text(0, -0.1, words, ha="center", va="center", fontsize=9)
+    ax.set(aspect="equal", xticks=[], yticks=[], xlim=(-2.1, 1.3), ylim=(-1.2, 1.3))
     sns.despine(ax=ax, left=True, bottom=True)
     return show(
         figure,
-        alt=f"{n} films on a circle; a straight line cuts off user {user}'s film from the others",
+        alt=f"{n} films on a circle. A straight line, the lover's vector (a, b, −c), cuts one "
+        "film, whose vector is (x, y, 1), off from all others",
     )
 
 
@@ -234,7 +241,8 @@ def map_frames(
     cut: Sequence[float],
     trust: Sequence[float],
 ) -> Frames:
-    """The widget: t-SNE maps by step of training, coloured by label and by corner.
+    """The widget: the t-SNE map before training beside that of a later step, coloured by label or
+    by corner.
 
     Args:
         maps: S arrays `[n, 2]`.
@@ -245,34 +253,45 @@ def map_frames(
         cut: S accuracies of a straight cut.
         trust: S trustworthinesses of the maps.
     """
-    colors = np.array(list(PALETTE.values()))
-    names = ["".join(str(int(bit)) for bit in row) for row in parity(3)[0]]
+    likes = [(label == value).numpy() for value in (0, 1)]
+    bits = ["".join(str(int(bit)) for bit in row) for row in parity(3)[0]]
+    corners = [(corner == i).numpy() for i in range(len(bits))]
+    colored = {
+        "label": (("dislike", "like"), likes, "oo"),
+        "corner": (bits, corners, "os^Dvp*X"),
+    }
     figures, alts, captions = [], [], []
-    for points, step, share, line, t in zip(maps, steps, purity, cut, trust, strict=True):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.0))
-        for value, name in ((0, "dislike"), (1, "like")):
-            rows = (label == value).numpy()
-            left.scatter(*points[rows].T, s=7, color=colors[value], label=name, lw=0)
-        for i, name in enumerate(names):
-            rows = (corner == i).numpy()
-            right.scatter(*points[rows].T, s=7, color=colors[i], label=name, lw=0)
-        for ax, title in ((left, "by label"), (right, "by corner")):
-            ax.set(xticks=[], yticks=[], title=title)
-            ax.legend(
-                loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, fontsize=8,
-                markerscale=2.5, handletextpad=0, columnspacing=0.8,
+    for by, (names, groups, markers) in colored.items():
+        for points, step, share, line, t in zip(maps, steps, purity, cut, trust, strict=True):
+            figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.9))
+            for ax, shown, when in ((axes[0], maps[0], steps[0]), (axes[1], points, step)):
+                for i, (name, rows) in enumerate(zip(names, groups, strict=True)):
+                    ax.scatter(
+                        *shown[rows].T, s=9, color=list(PALETTE.values())[i], label=name, lw=0,
+                        marker=markers[i],
+                    )  # fmt: skip
+                told = f"after {when} steps" if when else "before training"
+                ax.set(xticks=[], yticks=[], title=told)
+            figure.legend(
+                *axes[0].get_legend_handles_labels(), loc="lower center", fontsize=8,
+                ncols=len(names), markerscale=2.5, handletextpad=0, columnspacing=0.8,
             )  # fmt: skip
-        figures.append(figure)
-        told = f"neighbour purity {share:.2f}; a straight cut gets {line:.0%} right"
-        captions.append(
-            f"In the 16 dimensions of the hidden layer: {told}. Trustworthiness of the map: {t:.2f}"
-        )
-        alts.append(f"Map of 800 points in the hidden layer after {step} steps: {told}")
+            figures.append(to_png(figure))
+            told = f"neighbour purity {share:.2f}; a straight cut gets {line:.0%} right"
+            told += f" (before training {purity[0]:.2f} and {cut[0]:.0%})" if step else ""
+            captions.append(
+                f"In the 16 dimensions after {step} steps: {told}. "
+                f"Trustworthiness of this map: {t:.2f}."
+            )
+            alts.append(
+                f"Two maps of 800 points in the hidden layer by {by}, before training and after "
+                f"{step} steps: {told}"
+            )
     return Frames.from_images(
         figures,
-        {"step of training": list(steps)},
+        {"coloured by": list(colored), "step of training": list(steps)},
         alts,
-        title="The last hidden layer while it learns parity",
+        title="The last hidden layer before and after it has learned parity",
         captions=captions,
-        start=[0],
+        start=[0, len(steps) - 1],
     )

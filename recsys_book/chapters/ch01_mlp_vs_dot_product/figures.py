@@ -92,9 +92,14 @@ def errors_of(record: dict) -> Callable[[int, int, int], list[float]]:
     return lambda *point: sweep.loc[[point], "rmse"].tolist()
 
 
-def dot_product_figure(record: dict) -> Picture:
+def dot_product_figure(record: dict, bilinear: tuple[int, float]) -> Picture:
     """Recorded error of MLPs on a dot product, by number of examples: three widths with the same
-    steps, and one of them with eight times as many."""
+    steps, and one of them with eight times as many.
+
+    Args:
+        record: of `python -m recsys_book.reproduce ch01/xor`.
+        bilinear: examples and error of the rival that learns a weight for every product.
+    """
     sweep = read_table(record, "dot_product")
     figure, ax = plt.subplots(figsize=(6.6, 3.6))
     told = []
@@ -112,9 +117,14 @@ def dot_product_figure(record: dict) -> Picture:
         )
     ax.axhline(1, color=PALETTE["grey"], ls=":", lw=1)
     ax.axhline(0, color=PALETTE["black"], lw=1.2)
-    ax.text(sweep.n_examples.min(), 0.03, "a dot product: 0", fontsize=9)
+    ax.plot(*bilinear, "s", ms=8, color=PALETTE["vermilion"], label="bilinear", clip_on=False)
+    told.append(f"bilinear with {bilinear[0]} examples {bilinear[1]:.2f}")
+    ax.text(sweep.n_examples.max(), 0.03, "a dot product: 0", fontsize=9, ha="right")
     ax.text(sweep.n_examples.max(), 1.03, "always the mean: 1", fontsize=9, ha="right")
-    ax.set(xscale="log", xlabel="training examples", ylabel="RMSE on new pairs", ylim=(-0.05, 1.5))
+    ax.set(xscale="log", xlabel="training examples", ylabel="RMSE on new pairs", ylim=(-0.08, 1.5))
+    counts = sorted(sweep.n_examples.unique())
+    ax.set_xticks(counts, [f"{n:,}" for n in counts], fontsize=8.5)
+    ax.minorticks_off()
     ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return show(figure, alt=f"Error of an MLP on a dot product by examples: {'; '.join(told)}")
 
@@ -148,32 +158,42 @@ def circle_figure(n: int, user: int = 3) -> Picture:
     )
 
 
-def boundary_frames(boundaries: Boundaries, start: tuple[int, int] | None = None) -> Frames:
+def boundary_frames(
+    boundaries: Boundaries, start: tuple[int, int] | None = None, failing: Boundaries | None = None
+) -> Frames:
     """The widget: hidden width and step of training, and the plane as the network sees it.
 
     Args:
         boundaries: what was watched.
-        start: places on the sliders at first; None for the ends.
+        start: places of the controls at first; None for the ends.
+        failing: of one of the widths, a start that does not find the answer; shown before it.
     """
     ids, labels = xor()
-    places = [(w, s) for w in range(len(boundaries.widths)) for s in range(len(boundaries.steps))]
-    fitted = (boundaries.final < 0.01).sum(1)
+    n_starts = boundaries.final.shape[1]
+    fitted = (boundaries.final < 0.01).sum(1).tolist()
+    rows = []  # (name, fitted, whose pictures, at which width)
+    for w, (width, fits) in enumerate(zip(boundaries.widths, fitted, strict=True)):
+        if failing is not None and failing.widths[0] == width:
+            rows += [(f"{width}, a start that fails", fits, failing, 0)]
+            rows += [(f"{width}, the best start", fits, boundaries, w)]
+        else:
+            rows += [(str(width), fits, boundaries, w)]
     captions, alts = [], []
-    for w, s in places:
-        told = (
-            f"log-loss {boundaries.loss[w, s]:.3f}, {int(boundaries.right[w, s])} of 4 cells right"
-        )
-        n_seeds = boundaries.final.shape[1]
-        fit = f"At the end {int(fitted[w])} of {n_seeds} starts fit XOR; the best one is shown."
-        captions.append(f"{told}. {fit}" if n_seeds > 1 else told)
-        units = f"{boundaries.widths[w]} hidden unit{'s' if boundaries.widths[w] > 1 else ''}"
-        alts.append(
-            f"The plane as seen by a network with {units} after {boundaries.steps[s]} steps: {told}"
-        )
-    axes = {"step of training": list(boundaries.steps)}
-    probability = boundaries.probability
-    if len(boundaries.widths) > 1:
-        axes = {"hidden units": list(boundaries.widths), **axes}
+    for name, fits, kept, w in rows:
+        for s, step in enumerate(kept.steps):
+            told = f"log-loss {kept.loss[w, s]:.3f}, {int(kept.right[w, s])} of 4 cells right"
+            fit = f"At the end {fits} of {n_starts} starts fit XOR"
+            which = "." if "start" in name else "; the best one is shown."
+            captions.append(f"{told}. {fit}{which}" if n_starts > 1 else told)
+            units = f"{name} hidden unit{'' if name == '1' else 's'}"
+            if "," in name:
+                units = name.replace(",", " hidden units,")
+            alts.append(f"The plane as seen by a network with {units}, after {step} steps: {told}")
+    axes: dict[str, list] = {"step of training": list(boundaries.steps)}
+    probability = torch.stack([kept.probability[w] for _, _, kept, w in rows])
+    if len(rows) > 1:
+        names = [name for name, *_ in rows] if failing else list(boundaries.widths)
+        axes = {"hidden units": names, **axes}
     else:
         probability = probability[0]
     return Frames.from_arrays(
@@ -216,13 +236,13 @@ def rank_frames(tables: Mapping[str, Tensor], values: Tensor, signs: Tensor) -> 
                 f"values off by {error[t, d]:.2f} (RMSE), {int(wrong[t, d])} of {n * n} signs wrong"
             )
             captions.append(told)
-            alts.append(f"The table “{name}” with {d + 1} factors: {told}")
+            alts.append(f"The table “{name}” with vectors of length {d + 1}: {told}")
     limit = float(values.abs().max().clamp(min=1))
     return Frames.from_arrays(
         torch.stack([wanted, values, signs], dim=2).flip(-2).numpy(),
-        {"table": list(tables), "factors d": list(range(1, n + 1))},
+        {"table": list(tables), "length d": list(range(1, n + 1))},
         alts,
-        title="How many factors does a table need?",
+        title="How long must the vectors be?",
         vmin=-limit,
         vmax=limit,
         panels=("the table", "nearest values", "signs found"),
@@ -272,10 +292,10 @@ def map_frames(
                     )  # fmt: skip
                 told = f"after {when} steps" if when else "before training"
                 ax.set(xticks=[], yticks=[], title=told)
-            figure.legend(
-                *axes[0].get_legend_handles_labels(), loc="lower center", fontsize=8,
-                ncols=len(names), markerscale=2.5, handletextpad=0, columnspacing=0.8,
-            )  # fmt: skip
+                ax.legend(
+                    loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, fontsize=8,
+                    markerscale=2.5, handletextpad=0, columnspacing=0.8,
+                )  # fmt: skip
             figures.append(to_png(figure))
             told = f"neighbour purity {share:.2f}; a straight cut gets {line:.0%} right"
             told += f" (before training {purity[0]:.2f} and {cut[0]:.0%})" if step else ""

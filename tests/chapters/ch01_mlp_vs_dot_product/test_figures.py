@@ -29,7 +29,8 @@ def test_errors_are_found_by_width_examples_and_steps():
     ]
     made = record(dot_product=pd.DataFrame(rows, columns=columns))
     assert figures.errors_of(made)(64, 500, 10) == [1.0, 2.0]
-    alt = figures.dot_product_figure(made).alt
+    alt = figures.dot_product_figure(made, bilinear=(500, 0.0)).alt
+    assert alt.endswith("bilinear with 500 examples 0.00")
     assert "64 units and 80 steps from 0.50 to 0.50" in alt and "16 units and 10 steps" in alt
     with pytest.raises(KeyError):
         figures.errors_of(made)(64, 501, 10)

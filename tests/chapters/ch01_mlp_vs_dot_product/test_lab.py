@@ -28,6 +28,13 @@ def test_the_boundary_widget_tells_what_it_shows():
     assert f"{runs.loss[1, -1]:.3f}" in widget.alts[-1] and "4 hidden units" in widget.alts[-1]
     assert len(widget.data) == 2 * len(runs.steps) * 25
 
+    failing = experiments.xor_boundaries((2,), seeds=(1,), n_steps=20, pictures=4, grid=5)
+    both = boundary_frames(runs, failing=failing)
+    assert len(both.alts) == 3 * len(runs.steps)
+    assert both.axes[0]["labels"] == ["2, a start that fails", "2, the best start", "4"]
+    assert f"{failing.loss[0, -1]:.3f}" in both.captions[len(runs.steps) - 1]
+    assert "2 hidden units, a start that fails" in both.alts[0]
+
 
 def test_best_values_is_the_truncated_svd():
     table = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))

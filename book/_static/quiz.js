@@ -29,6 +29,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const right = questions.filter((question) => question.first?.right).length;
     verdict.textContent = words; // heard, not seen: the mark beside the answer says it to the eye
     score.textContent = `${right} of ${questions.length} right at the first try`;
+    foot.hidden = !questions.some((question) => question.first); // nothing to count yet
   };
 
   for (const question of questions) {

@@ -56,7 +56,7 @@ def test_by_keyboard_alone(open_page, path):
     answers, block = CHAPTERS[path], page.locator(BLOCK)
     score, status = block.locator(".quiz-score"), block.locator("[role=status]")
     assert block.locator("> summary").inner_text() == "Check yourself (five questions)"
-    assert score.inner_text() == "0 of 5 right at the first try"
+    assert not score.is_visible()
 
     def tab():
         page.keyboard.press("Tab")
@@ -98,7 +98,7 @@ def test_by_keyboard_alone(open_page, path):
     while tab() != -1:
         pass
     page.keyboard.press("Enter")
-    assert score.inner_text() == "0 of 5 right at the first try"
+    assert not score.is_visible()
     assert block.locator("details[open], .quiz-mark").count() == 0
     assert block.evaluate(AT) == 0
     open_and_read(0, "Enter")

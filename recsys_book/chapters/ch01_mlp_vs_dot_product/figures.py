@@ -117,11 +117,18 @@ def dot_product_figure(record: dict, bilinear: tuple[int, float]) -> Picture:
         )
     ax.axhline(1, color=PALETTE["grey"], ls=":", lw=1)
     ax.axhline(0, color=PALETTE["black"], lw=1.2)
-    ax.plot(*bilinear, "s", ms=8, color=PALETTE["vermilion"], label="bilinear", clip_on=False)
+    ax.plot(
+        *bilinear,
+        "s",
+        ms=8,
+        color=PALETTE["vermilion"],
+        label="bilinear, 256 parameters",
+        clip_on=False,
+    )
     told.append(f"bilinear with {bilinear[0]} examples {bilinear[1]:.2f}")
-    ax.text(sweep.n_examples.max(), 0.03, "a dot product: 0", fontsize=9, ha="right")
+    ax.text(2_000, -0.03, "a dot product: 0", fontsize=9, va="top")
     ax.text(sweep.n_examples.max(), 1.03, "always the mean: 1", fontsize=9, ha="right")
-    ax.set(xscale="log", xlabel="training examples", ylabel="RMSE on new pairs", ylim=(-0.08, 1.5))
+    ax.set(xscale="log", xlabel="training examples", ylabel="RMSE on new pairs", ylim=(-0.14, 1.4))
     counts = sorted(sweep.n_examples.unique())
     ax.set_xticks(counts, [f"{n:,}" for n in counts], fontsize=8.5)
     ax.minorticks_off()
@@ -144,7 +151,7 @@ def circle_figure(n: int, user: int = 3) -> Picture:
     ax.plot(*ends.T, color=PALETTE["vermilion"], lw=2)
     ax.text(x - 0.1, y + 0.02, "the film\n$(x, y, 1)$", ha="right", va="center", fontsize=9)
     ax.text(
-        *(cut * normal - 0.65 * along + [-0.05, 0.02]), "its lover's line\n$(a, b, -c)$",
+        *(cut * normal - 0.65 * along + [-0.05, 0.02]), "its fan's line\n$(a, b, -c)$",
         color=PALETTE["vermilion"], ha="right", va="bottom", fontsize=9,
     )  # fmt: skip
     words = "below 0 on this side:\nall other films"
@@ -153,7 +160,7 @@ def circle_figure(n: int, user: int = 3) -> Picture:
     sns.despine(ax=ax, left=True, bottom=True)
     return show(
         figure,
-        alt=f"{n} films on a circle. A straight line, the lover's vector (a, b, −c), cuts one "
+        alt=f"{n} films on a circle. A straight line, the fan's vector (a, b, −c), cuts one "
         "film, whose vector is (x, y, 1), off from all others",
     )
 

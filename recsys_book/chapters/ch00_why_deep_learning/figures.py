@@ -11,125 +11,224 @@ import seaborn as sns
 import torch
 from torch import Tensor
 
-from recsys_book.chapters.ch00_why_deep_learning.lab import shares
+from recsys_book.chapters.ch00_why_deep_learning.ladder import shares
+from recsys_book.chapters.ch00_why_deep_learning.moments import MOMENTS, alike
 from recsys_book.maps import neighbour_purity, random_purity, trustworthiness
-from recsys_book.service.world import EFFECTS, GENRES, World
-from recsys_book.show.claims import Comparison, by_world
-from recsys_book.show.intervals import t_interval
+from recsys_book.reproduce import read_table
+from recsys_book.service.world import (
+    AGES,
+    DAYPARTS,
+    DEVICES,
+    EFFECTS,
+    GENRES,
+    TONES,
+    Context,
+    World,
+)
+from recsys_book.show.claims import Comparison, by_people, by_world
+from recsys_book.show.intervals import bootstrap_interval, t_interval
 from recsys_book.show.plots import PALETTE, Picture, show, to_png
 from recsys_book.widgets import Frames
 
 #: One colour a rung, the same in every figure.
 COLORS = {
-    "Popularity": "grey", "ItemKNN": "sky", "EASE": "sky", "IALS": "sky",
-    "MF": "blue", "FM": "green", "DNN": "orange", "Oracle": "black",
+    "Popularity": "grey", "Most clicked": "grey", "ItemKNN": "sky", "EASE": "sky", "IALS": "sky",
+    "MF": "blue", "FM": "green", "DNN": "orange", "Ids-only oracle": "purple", "Oracle": "black",
 }  # fmt: skip
-NAMES = {"ItemKNN": "item kNN", "IALS": "iALS"}
-MEASURES = {"log_loss": "clicks, by log-loss", "ndcg": "catalogue, by NDCG@10"}
+NAMES = {
+    "ItemKNN": "item kNN", "IALS": "iALS", "Most clicked": "most clicked",
+    "Ids-only oracle": "ids-only oracle", "Oracle": "oracle",
+}  # fmt: skip
+MEASURES = {
+    "log_loss": "predicting clicks\n(log-loss)",
+    "ndcg": "finding the best ten\n(NDCG@10)",
+    "clicks": "clicks of its ten films",
+}
 
-Runs = Sequence[Mapping[str, dict]]  # one entry a seed, as `climb` gives them
+Runs = Sequence[Mapping[str, dict]]  # one entry a world, as `climb` gives them
+
+
+def truth_panels(world: World, user: int, mark: str = "") -> Picture:
+    """The true chance of a click of one person, by genre and tone, in four moments side by side.
+
+    Args:
+        world: any.
+        user: whose.
+        mark: what the person is called.
+    """
+    films = torch.arange(world.n_films)
+    rows = torch.from_numpy(world.film.genre.astype(np.int64) * 2 + world.film.tone)
+    count = rows.bincount(minlength=24).clamp(min=1)
+    tables = {}
+    for device, daypart in MOMENTS:
+        chance = world.click_probability(
+            torch.tensor([[user]]), films[None, :], Context(device, daypart)
+        )[0]
+        mean = torch.zeros(24, dtype=torch.float64).index_add_(0, rows, chance) / count
+        name = f"{DEVICES[device].replace('tv', 'TV')}, {DAYPARTS[daypart]}"
+        tables[name] = pd.DataFrame(mean.view(12, 2).numpy(), GENRES, TONES)
+    top = max(table.to_numpy().max() for table in tables.values())
+    figure, axes = plt.subplots(1, 4, figsize=(7.6, 4.0), sharey=True)
+    told = []
+    for ax, (name, table) in zip(axes, tables.items(), strict=True):
+        sns.heatmap(
+            table, annot=True, fmt=".2f", cmap="cividis", vmin=0, vmax=top, cbar=False, ax=ax,
+            annot_kws={"fontsize": 8}, linewidths=0.5,
+        )  # fmt: skip
+        ax.tick_params(length=0)
+        ax.set_title(name, fontsize=10)
+        best = table.stack().idxmax()
+        told.append(f"{name}: {best[1]} {best[0]} most, {table.to_numpy().max():.2f}")
+    return show(
+        figure, alt=f"True chance of a click{' of ' + mark if mark else ''}: " + "; ".join(told)
+    )
 
 
 def share_values(runs: Runs, measure: str) -> dict[str, list[float]]:
-    """rung → share of the learnable under each seed."""
+    """rung → share of the learnable in each world."""
     rows = [shares(run, measure) for run in runs]
     return {rung: [row[rung] for row in rows] for rung in rows[0]}
 
 
+def losses(runs: Runs, rung: str) -> list[float]:
+    """Log-loss of a rung in each world."""
+    return [run[rung]["log_loss"] for run in runs]
+
+
 def ladder_figure(runs: Runs) -> Picture:
-    """Every rung's share of the learnable, with intervals over seeds, for both questions."""
-    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.4), sharex=True)
+    """Every rung's share of the learnable by three measures, with intervals over worlds; beside
+    the ladder, dashed, what the oracle reaches that is told ids alone."""
+    figure, axes = plt.subplots(1, 3, figsize=(7.8, 3.6), sharey=True, sharex=True)
+    rungs = [r for r in COLORS if r not in ("Ids-only oracle", "Popularity")]
     told = []
     for ax, (measure, title) in zip(axes, MEASURES.items(), strict=True):
         values = share_values(runs, measure)
-        rungs = [r for r in COLORS if r in values]
         for y, rung in enumerate(rungs):
-            color = PALETTE[COLORS[rung]]
-            interval = t_interval(values[rung])
+            if rung not in values:
+                continue
+            color, interval = PALETTE[COLORS[rung]], t_interval(values[rung])
             half = interval.high - interval.mean
-            ax.errorbar(interval.mean, y, xerr=half, fmt="o", color=color, capsize=4, ms=7)
-            ax.text(interval.high + 0.04, y, f"{interval.mean:.2f}", va="center", fontsize=9)
+            ax.errorbar(interval.mean, y, xerr=half, fmt="o", color=color, capsize=3, ms=6)
+            ax.text(interval.high + 0.05, y, _short(interval.mean), va="center", fontsize=8.5)
             told.append(f"{NAMES.get(rung, rung)} {interval.mean:.2f}")
-        ax.set_yticks(range(len(rungs)), [NAMES.get(r, r) for r in rungs])
-        ax.set(xlim=(-0.08, 1.2), title=title, xlabel="share of the learnable")
-        for x in (0, 1):
-            ax.axvline(x, color=PALETTE["grey"], ls="--", lw=1, zorder=0)
+        ids_only = t_interval(values["Ids-only oracle"]).mean
+        ax.axvline(ids_only, color=PALETTE["purple"], ls="--", lw=1.4)
+        ax.text(
+            ids_only, len(rungs) - 0.3, f"ids alone:\n{_short(ids_only)}", fontsize=8.5,
+            ha="center", va="bottom", color="#8a3d6c", linespacing=0.95,
+        )  # fmt: skip
+        ax.axvline(0, color=PALETTE["grey"], lw=1, zorder=0)
+        ax.set(xlim=(-0.12, 1.3), ylim=(-0.6, len(rungs) - 0.4))
+        ax.set_title(title, fontsize=10, pad=26)
+        ax.set_xticks([0, 0.5, 1], ["popularity\n0", ".5", "oracle\n1"], fontsize=8)
+        told.append(f"ids-only oracle {ids_only:.2f} by {measure}")
+    axes[0].set_yticks(range(len(rungs)), [NAMES.get(r, r) for r in rungs])
     return show(
         figure,
-        alt=f"Share of the learnable of each rung, {len(runs)} worlds; by log-loss, then by NDCG: "
-        + ", ".join(told),
+        alt=f"Share of the learnable of each rung, {len(runs)} worlds; by log-loss, then by NDCG, "
+        "then by expected clicks: " + ", ".join(told),
     )
 
 
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−").replace("0.", ".") if value < 1 else "1"
+
+
 #: Rows of the price table, from the bottom of the ladder to its end.
-PRICED = ("Popularity", "EASE", "MF", "FM", "DNN", "Oracle")
+PRICED = ("Popularity", "ItemKNN", "EASE", "IALS", "MF", "FM", "DNN", "Oracle")
 
 
-def price_table(runs: Runs, recorded: Runs, n_films: int) -> pd.DataFrame:
+def price_table(runs: Runs, n_films: int) -> pd.DataFrame:
     """What each rung reaches and what it costs, as text.
 
     Args:
-        runs: whose AUC, log-loss and NDCG are shown, mean over worlds.
-        recorded: whose seconds are shown, median over worlds: a time taken while a page is made
-            tells about that machine's other work.
+        runs: recorded; means over worlds, of the seconds the median.
         n_films: N; EASE learns a weight for each ordered pair of different films.
 
     Returns:
         one row a rung of PRICED; empty where a rung has no such figure.
     """
 
-    def values(some: Runs, rung: str, measure: str) -> list[float]:
-        return [run[rung][measure] for run in some if measure in run[rung]]
+    def values(rung: str, measure: str) -> list[float]:
+        return [run[rung][measure] for run in runs if measure in run[rung]]
 
     rows = {}
     for rung in PRICED:
         row = {}
-        for name, measure in {"AUC": "auc", "log-loss": "log_loss", "NDCG@10": "ndcg"}.items():
-            found = values(runs, rung, measure)
+        for name, measure in {"AUC": "auc", "log-loss": "log_loss"}.items():
+            found = values(rung, measure)
             row[name] = f"{np.mean(found):.3f}" if found else ""
-        numbers = [n_films * (n_films - 1)] if rung == "EASE" else values(runs, rung, "parameters")
+        numbers = [n_films * (n_films - 1)] if rung == "EASE" else values(rung, "parameters")
         row["numbers learned"] = f"{round(np.mean(numbers)):,}" if numbers else ""
-        seconds = values(recorded, rung, "seconds")
-        row["seconds, recorded"] = f"{np.median(seconds):.2f}" if seconds else ""
+        seconds = values(rung, "seconds")
+        row["seconds to fit"] = _about(float(np.median(seconds))) if seconds else ""
         rows[NAMES.get(rung, rung)] = row
     return pd.DataFrame(rows).T
 
 
+def _about(seconds: float) -> str:
+    """Two digits, as a time that depends on the machine deserves."""
+    return f"{float(f'{seconds:.1e}'):.1f}" if seconds < 10 else f"{float(f'{seconds:.1e}'):.0f}"
+
+
+def learnable(runs: Runs) -> dict[str, float]:
+    """rung → thousandths of a nat saved against popularity, mean over worlds; "Oracle" is all that
+    can be saved."""
+    saved = lambda rung: [
+        1_000 * (p - r) for p, r in zip(losses(runs, "Popularity"), losses(runs, rung), strict=True)
+    ]
+    return {rung: float(np.mean(saved(rung))) for rung in ("MF", "FM", "DNN", "Oracle")}
+
+
 def effects_frames(record: dict) -> Frames:
-    """The widget: switch one planted effect off, in one of three worlds, and see which rung falls.
+    """The widget: switch one planted effect off, and see how long the way to the oracle still is
+    and how far each rung comes on it.
 
     Args:
         record: of `python -m recsys_book.reproduce ch00/simulated`.
     """
     rungs = ("MF", "FM", "DNN")
     whole, without = record["figures"]["small"], record["figures"]["without"]
+    before = learnable(whole)
     every = {"nothing": whole, **without}
+    longest = max(learnable(runs)["Oracle"] for runs in every.values())
     figures, alts, captions = [], [], []
     for effect, runs in every.items():
-        for seed, run in enumerate(runs):
-            now, before = shares(run, "log_loss"), shares(whole[seed], "log_loss")
-            figure, ax = plt.subplots(figsize=(6.0, 2.5))
-            for y, rung in enumerate(rungs):
-                color = PALETTE[COLORS[rung]]
-                ax.barh(y, now[rung], color=color, height=0.55)
-                ax.barh(y, before[rung], color="none", edgecolor=PALETTE["black"], height=0.7)
-                ax.text(max(now[rung], before[rung], 0) + 0.015, y, f"{now[rung]:.2f}", va="center")
-            ax.set_yticks(range(3), rungs)
-            ax.axvline(0, color=PALETTE["grey"], lw=1)
-            ax.set(xlim=(-0.15, 0.85), xlabel="share of the learnable, by log-loss (oracle: 1)")
-            ax.grid(axis="y", visible=False)
-            figures.append(to_png(figure))
-            told = ", ".join(f"{r} {now[r]:.2f} (was {before[r]:.2f})" for r in rungs)
-            meaning = EFFECTS.get(effect, "everything is planted")
-            captions.append(f"Off: {effect}. {meaning[0].upper()}{meaning[1:]}. Outline: all on.")
-            alts.append(f"With {effect} switched off, in world {seed}: {told}")
+        now = learnable(runs)
+        figure, axes = plt.subplots(2, 1, figsize=(6.6, 3.2), sharex=True)
+        label = f"off: {effect.replace('_', '-')}"
+        for ax, found, name in ((axes[0], before, "all effects on"), (axes[1], now, label)):
+            ax.barh(0, found["Oracle"], height=0.5, color="#e4e4e4")
+            for rung in rungs:
+                ax.plot([found[rung]] * 2, [-0.25, 0.25], lw=5, color=PALETTE[COLORS[rung]])
+            least = 0.07 * longest  # below it, two words would lie on top of each other
+            height, before_it = 0.34, -longest
+            for rung in sorted(rungs, key=lambda rung: found[rung]):
+                height = 0.95 if found[rung] - before_it < least and height < 0.9 else 0.34
+                before_it = found[rung]
+                share = _short(found[rung] / found["Oracle"])
+                ax.text(
+                    found[rung], height, f"{rung}\n{share}", ha="center", va="bottom", fontsize=8,
+                    color=PALETTE[COLORS[rung]], linespacing=0.9,
+                )  # fmt: skip
+            ax.text(found["Oracle"], 0, " oracle", va="center", fontsize=9)
+            ax.set_yticks([0], [name])
+            ax.set_ylim(-0.4, 1.7)
+            ax.set_xlim(-2, longest * 1.14)
+            ax.grid(visible=False)
+        axes[1].set_xlabel("log-loss saved against popularity, in thousandths of a nat")
+        figures.append(to_png(figure))
+        told = ", ".join(f"{r} {now[r]:.1f} (was {before[r]:.1f})" for r in (*rungs, "Oracle"))
+        meaning = EFFECTS.get(effect, "everything is planted")
+        captions.append(f"Off: {effect.replace('_', '-')}. {meaning[0].upper()}{meaning[1:]}.")
+        alts.append(f"With {effect} switched off, thousandths of a nat saved: {told}")
     return Frames.from_images(
         figures,
-        {"switched off": list(every), "world": list(range(len(whole)))},
+        {"switched off": [name.replace("_", "-") for name in every]},
         alts,
-        title="Switch one planted effect off: which rung loses its lead?",
+        title="Take one effect out: how much is left to learn, and who learns it?",
         captions=captions,
-        start=[list(every).index("three_way"), len(whole) - 1],
+        start=[list(every).index("three_way")],
     )
 
 
@@ -138,8 +237,14 @@ LEADS = (("MF", "Popularity"), ("FM", "MF"), ("DNN", "FM"))
 
 def leads(runs: Runs) -> dict[str, Comparison]:
     """ "MF over Popularity" and so on → both log-losses, in nats."""
-    loss = lambda rung: [run[rung]["log_loss"] for run in runs]
-    return {f"{a} over {b}": by_world(loss(a), loss(b)) for a, b in LEADS}
+    return {f"{a} over {b}": by_world(losses(runs, a), losses(runs, b)) for a, b in LEADS}
+
+
+HOW_TO_READ_LEADS = (
+    "Each cell is a lead over the rung below, in thousandths of a nat of log-loss; a question mark "
+    "where its interval over five worlds reaches zero. A column that turns pale in a row says that "
+    "its lead was made of that effect. Settings were not chosen again for each row."
+)
 
 
 def leads_figure(record: dict) -> Picture:
@@ -157,7 +262,7 @@ def leads_figure(record: dict) -> Picture:
     ]
     figure, ax = plt.subplots(figsize=(6.4, 4.4))
     sns.heatmap(
-        pd.DataFrame(means / means[0], [e.replace("_", " ") for e in table], columns),
+        pd.DataFrame(means / means[0], [e.replace("_", "-") for e in table], columns),
         annot=np.array(text), fmt="", cmap=sns.light_palette(PALETTE["blue"], as_cmap=True),
         vmin=0, vmax=1.5, cbar=False, linewidths=1, ax=ax,
     )  # fmt: skip
@@ -175,10 +280,10 @@ def leads_figure(record: dict) -> Picture:
 def less_data_figure(record: dict) -> Picture:
     """Shares on the whole log and on a quarter of it."""
     rungs = ("MF", "FM", "DNN")
-    figure, ax = plt.subplots(figsize=(6.0, 3.0))
+    figure, ax = plt.subplots(figsize=(6.0, 2.8))
     told = []
     for place, (name, runs) in enumerate(
-        (("whole log", record["figures"]["small"]), ("a quarter", record["figures"]["quarter"]))
+        (("the whole log", record["figures"]["small"]), ("a quarter", record["figures"]["quarter"]))
     ):
         values = share_values(runs, "log_loss")
         for i, rung in enumerate(rungs):
@@ -190,95 +295,134 @@ def less_data_figure(record: dict) -> Picture:
             told.append(f"{rung} on {name} {interval.mean:.2f}")
     ax.axhline(0, color=PALETTE["grey"], ls="--", lw=1)
     ax.text(1.45, 0.01, "popularity", ha="right", fontsize=9)
-    ax.set(xlim=(-0.5, 1.5), ylabel="share (popularity 0, oracle 1)")
+    ax.set(xlim=(-0.5, 1.5), ylabel="share of the learnable")
     ax.set_xticks([0, 1], ["the whole log", "a quarter of it"])
     ax.legend(loc="upper center")
     return show(figure, alt="Share of the learnable by log-loss: " + ", ".join(told))
 
 
-def films_figure(record: dict) -> Picture:
-    """Recorded HR@10 and NDCG@10 on ml-latest-small."""
-    result = record["figures"]["films"]["rungs"]
-    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), sharey=True)
-    told = []
-    for ax, (measure, title) in zip(
-        axes, {"hit_rate": "HR@10", "ndcg": "NDCG@10"}.items(), strict=True
-    ):
-        for y, rung in enumerate(result):
-            values = [run[measure] for run in result[rung]["runs"]]
-            half = t_interval(values).high - np.mean(values) if len(values) > 1 else 0
-            ax.errorbar(
-                np.mean(values), y, xerr=half, fmt="o", color=PALETTE[COLORS[rung]], capsize=4
-            )
-            told.append(f"{NAMES.get(rung, rung)} {title} {np.mean(values):.3f}")
-        ax.set(title=title, xlim=(0, None))
-    axes[0].set_yticks(range(len(result)), [NAMES.get(r, r) for r in result])
-    return show(figure, alt="On ml-latest-small, full catalogue: " + ", ".join(told))
+# ---------------------------------------------------------------- real films
 
 
-def luck_of_people(record: dict, a: str, b: str) -> str:
-    """How far other people would move a difference in HR@10 on MovieLens small, as a sentence.
-
-    A hit is a yes or a no for each person, so the shares alone give the standard error of their
-    difference if the models' hits were independent. Models often find the same people's films, and
-    then it is smaller.
+def last_film(record: dict, measure: str = "ndcg") -> dict[str, np.ndarray]:
+    """rung → `[trainings, people]` "hit_rate" or "ndcg" of everybody's last film.
 
     Args:
         record: of `python -m recsys_book.reproduce ch00/films`.
-        a, b: rungs; the mean over starts of each.
+        measure: which.
     """
-    films = record["figures"]["films"]
-    shares = [np.mean([run["hit_rate"] for run in films["rungs"][rung]["runs"]]) for rung in (a, b)]
-    error = np.sqrt(sum(share * (1 - share) for share in shares) / films["users"])
-    return (
-        f"HR@10: {a} {shares[0]:.3f}, {b} {shares[1]:.3f}, difference {shares[0] - shares[1]:.3f}; "
-        f"another {films['users']} people may move it by ±{1.96 * error:.3f}"
-    )
+    frame = read_table(record, "last film")
+    found: dict[str, list] = {}
+    for rung, ranks in zip(frame["rung"], frame["ranks"], strict=True):
+        rank = np.array(ranks.split(), dtype=float)
+        hit = rank > 0
+        gain = np.where(hit, 1 / np.log2(np.maximum(rank, 1) + 1), 0.0)
+        found.setdefault(rung, []).append(hit.astype(float) if measure == "hit_rate" else gain)
+    return {rung: np.array(rows) for rung, rows in found.items()}
 
 
-def film_map_frames(vectors: Sequence[Tensor], maps: Sequence[np.ndarray], world: World) -> Frames:
-    """The widget: t-SNE maps of the films, epoch by epoch, by genre and by popularity.
+def later_films(record: dict, measure: str = "ndcg") -> dict[str, np.ndarray]:
+    """The same for the split by time: everybody's films of the last stretch."""
+    frame = read_table(record, "by time")
+    found: dict[str, list] = {}
+    for rung, values in zip(frame["rung"], frame[measure], strict=True):
+        found.setdefault(rung, []).append(np.array(values.split(), dtype=float))
+    return {rung: np.array(rows) for rung, rows in found.items()}
+
+
+def films_figure(record: dict) -> Picture:
+    """NDCG@10 on ml-latest-small: everybody's last film, and the films after one day; intervals
+    over people."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.0), sharey=True)
+    told = []
+    panels = {"everybody's last film": last_film(record), "split at one day": later_films(record)}
+    for ax, (title, values) in zip(axes, panels.items(), strict=True):
+        people = next(iter(values.values())).shape[1]
+        for y, (rung, rows) in enumerate(values.items()):
+            level = bootstrap_interval(rows.mean(axis=0))
+            reach = [[level.mean - level.low], [level.high - level.mean]]
+            ax.errorbar(level.mean, y, xerr=reach, fmt="o", color=PALETTE[COLORS[rung]], capsize=4)
+            told.append(f"{title}, {NAMES.get(rung, rung)} {level.mean:.3f}")
+        ax.set(xlim=(0, None), xlabel="NDCG@10, all films ranked")
+        ax.set_title(f"{title} ({people} people)", fontsize=10)
+    names = list(panels["everybody's last film"])
+    axes[0].set_yticks(range(len(names)), [NAMES.get(r, r) for r in names])
+    return show(figure, alt="On MovieLens small, full catalogue: " + ", ".join(told))
+
+
+def on_films(record: dict, a: str, b: str, measure: str = "ndcg") -> Comparison:
+    """Two rungs on everybody's last film, over people."""
+    values = last_film(record, measure)
+    return by_people(values[a], values[b])
+
+
+def after_one_day(record: dict, a: str, b: str, measure: str = "ndcg") -> Comparison:
+    """Two rungs on the films after one day, over people."""
+    values = later_films(record, measure)
+    return by_people(values[a], values[b])
+
+
+# ---------------------------------------------------------------- the map
+
+MOMENT_COLORS = ("blue", "sky", "orange", "vermilion")
+
+
+def moments_frames(
+    lists: Mapping[str, Tensor], flat: Mapping[str, np.ndarray], world: World, people: Tensor
+) -> Frames:
+    """The widget: people in four moments, laid out by what a model would rank for them.
 
     Args:
-        vectors: film vectors `[N, D]`, one an epoch, the start included.
-        maps: of the same epochs, `[N, 2]`.
-        world: its films.
+        lists: model → scores `[moments · people, N]`, see `lab.lists_by_moment`.
+        flat: model → map `[moments · people, 2]`.
+        world: its people.
+        people: who, `[P]`.
     """
-    genre = world.film.genre.astype(int)
-    label = torch.from_numpy(world.film.genre)
-    purity = [neighbour_purity(v, label) for v in vectors]
-    trust = [trustworthiness(v, flat) for v, flat in zip(vectors, maps, strict=True)]
-    at_random = random_purity(label)
-    shown = np.log10(1 + np.bincount(world.log.film.numpy(), minlength=world.n_films))
+    n = len(people)
+    moment = torch.arange(len(MOMENTS)).repeat_interleave(n)
+    age = torch.from_numpy(world.age.astype(np.int64))[people].repeat(len(MOMENTS))
+    clicks = torch.bincount(world.log.user[world.log.clicked].long(), minlength=world.n_users)
+    active = clicks[people].repeat(len(MOMENTS))
+    names = [f"{DEVICES[d].replace('tv', 'TV')}, {DAYPARTS[h]}" for d, h in MOMENTS]
     figures, alts, captions = [], [], []
-    for by in ("genre", "popularity"):
-        for epoch, points in enumerate(maps):
-            figure, ax = plt.subplots(figsize=(6.2, 4.6))
-            if by == "genre":
-                colors = sns.color_palette(list(PALETTE.values())[:6], 6)
-                for g, name in enumerate(GENRES):
-                    rows = genre == g
+    for by in ("moment", "age", "clicks so far"):
+        for model, points in flat.items():
+            figure, ax = plt.subplots(figsize=(6.4, 4.2))
+            if by == "clicks so far":
+                dots = ax.scatter(*points.T, s=12, c=active.clamp(min=1).log10(), cmap="cividis")
+                bar = figure.colorbar(dots, ax=ax, ticks=[1, 2], label="clicks so far")
+                bar.ax.set_yticklabels(["10", "100"])
+            else:
+                labels, kinds = (moment, names) if by == "moment" else (age, AGES)
+                colors = MOMENT_COLORS if by == "moment" else list(PALETTE)[:6]
+                for k, name in enumerate(kinds):
+                    rows = (labels == k).numpy()
                     ax.scatter(
-                        *points[rows].T, s=16, lw=0.4, color=colors[g % 6], label=name,
-                        marker="o" if g < 6 else "^",
+                        *points[rows].T, s=12, color=PALETTE[colors[k]], label=name,
+                        marker="os^D"[k] if by == "moment" else "o", lw=0,
                     )  # fmt: skip
                 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, handletextpad=0)
-            else:
-                dots = ax.scatter(*points.T, s=16, c=shown, cmap="cividis", lw=0)
-                bar = figure.colorbar(dots, ax=ax, ticks=[2, 3], label="times shown")
-                bar.ax.set_yticklabels(["100", "1,000"])
             ax.set(xticks=[], yticks=[])
             figures.append(to_png(figure))
-            told = f"neighbour purity by genre {purity[epoch]:.2f}, random {at_random:.2f}"
+            scores = lists[model]
+            pure = {k: neighbour_purity(scores, v) for k, v in (("moment", moment), ("age", age))}
+            believed = trustworthiness(scores, points)
+            told = f"of ten nearest, {pure['moment']:.2f} in the same moment"
+            told += f", {pure['age']:.2f} of the same age"
+            same = alike(scores)
             captions.append(
-                f"In the vectors themselves: {told}. Trustworthiness of the map: {trust[epoch]:.2f}"
+                f"{model}: {told} (at random {random_purity(moment):.2f} and "
+                f"{random_purity(age):.2f}). One person's scores on the phone in the morning "
+                f"correlate by {same[0, 1]:.2f} with those on the phone at night and by "
+                f"{same[0, 3]:.2f} with those on the TV at night. Trustworthiness of the map: "
+                f"{believed:.2f}."
             )
-            alts.append(f"Map of {world.n_films} films by {by} after {epoch} epochs: {told}")
+            alts.append(f"{n} people in four moments by their lists from {model}, by {by}: {told}")
     return Frames.from_images(
         figures,
-        {"coloured by": ["genre", "popularity"], "epoch": list(range(len(maps)))},
+        {"coloured by": ["moment", "age", "clicks so far"], "model": list(flat)},
         alts,
-        title="Film vectors of matrix factorization, epoch by epoch",
+        title="The same people in four moments, near each other where their lists are alike",
         captions=captions,
-        start=[0, len(maps) - 1],
+        start=[0, len(flat) - 1],
     )

@@ -61,13 +61,14 @@ def beside_the_ladder(record: dict, ladder: dict) -> pd.DataFrame:
         ladder: "ladder", where MF and the DNN learn from impressions, clicked and not clicked.
 
     Returns:
-        a row a model: what it learns from, and the mean and interval over the worlds of both.
+        a row a model: what it learns from, and the mean and interval over the worlds of both; 0 is
+        the list of the most clicked films in both, 1 the oracle's.
     """
     full, here = ladder["figures"]["full"], shares(record)
     n = min(len(full), len(here["MF"]))  # both begin with world 0
     there = {
         name: [
-            share_of_learnable(world[name]["ndcg"], world["Popularity"]["ndcg"], 1.0)
+            share_of_learnable(world[name]["ndcg"], world["Most clicked"]["ndcg"], 1.0)
             for world in full[:n]
         ]
         for name in ("MF", "DNN", "EASE")

@@ -119,7 +119,7 @@ def test_the_ladder_is_put_beside_the_race_in_the_same_worlds():
     n = len(ladder["figures"]["full"])
     assert table["MF, this chapter"] == t_interval(figures.shares(race)["MF"][:n]).text()
     world = ladder["figures"]["full"]
-    popular = [w["Popularity"]["ndcg"] for w in world]
+    popular = [w["Most clicked"]["ndcg"] for w in world]
     share = [(w["MF"]["ndcg"] - p) / (1 - p) for w, p in zip(world, popular, strict=True)]
     assert table["MF, chapter 00"] == t_interval(share).text()
 

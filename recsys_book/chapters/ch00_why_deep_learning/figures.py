@@ -157,7 +157,7 @@ def price_table(runs: Runs, n_films: int) -> pd.DataFrame:
         row = {}
         for name, measure in {"AUC": "auc", "log-loss": "log_loss"}.items():
             found = values(rung, measure)
-            row[name] = f"{np.mean(found):.3f}" if found else ""
+            row[name] = f"{np.mean(found):.4f}" if found else ""
         numbers = [n_films * (n_films - 1)] if rung == "EASE" else values(rung, "parameters")
         row["numbers learned"] = f"{round(np.mean(numbers)):,}" if numbers else ""
         seconds = values(rung, "seconds")
@@ -216,7 +216,7 @@ def effects_frames(record: dict) -> Frames:
             ax.set_ylim(-0.4, 1.7)
             ax.set_xlim(-2, longest * 1.14)
             ax.grid(visible=False)
-        axes[1].set_xlabel("log-loss saved against popularity, in thousandths of a nat")
+        axes[1].set_xlabel("log-loss saved against popularity (0), in thousandths of a nat")
         figures.append(to_png(figure))
         told = ", ".join(f"{r} {now[r]:.1f} (was {before[r]:.1f})" for r in (*rungs, "Oracle"))
         meaning = EFFECTS.get(effect, "everything is planted")
@@ -228,7 +228,7 @@ def effects_frames(record: dict) -> Frames:
         alts,
         title="Take one effect out: how much is left to learn, and who learns it?",
         captions=captions,
-        start=[list(every).index("three_way")],
+        start=[0],
     )
 
 
@@ -288,16 +288,16 @@ def less_data_figure(record: dict) -> Picture:
         values = share_values(runs, "log_loss")
         for i, rung in enumerate(rungs):
             interval = t_interval(values[rung])
-            ax.errorbar(
-                place + (i - 1) * 0.15, interval.mean, interval.high - interval.mean, fmt="o",
-                color=PALETTE[COLORS[rung]], capsize=4, label=rung if place == 0 else None,
-            )  # fmt: skip
+            x, color = place + (i - 1) * 0.2, PALETTE[COLORS[rung]]
+            half = interval.high - interval.mean
+            ax.errorbar(x, interval.mean, half, fmt="o", color=color, capsize=4)
+            words = f" {rung} {_short(interval.mean)}"
+            ax.text(x, interval.mean, words, color=color, fontsize=9, va="center")
             told.append(f"{rung} on {name} {interval.mean:.2f}")
     ax.axhline(0, color=PALETTE["grey"], ls="--", lw=1)
-    ax.text(1.45, 0.01, "popularity", ha="right", fontsize=9)
-    ax.set(xlim=(-0.5, 1.5), ylabel="share of the learnable")
+    ax.text(0.5, 0.01, "popularity", ha="center", fontsize=9)
+    ax.set(xlim=(-0.5, 1.6), ylabel="share of the learnable")
     ax.set_xticks([0, 1], ["the whole log", "a quarter of it"])
-    ax.legend(loc="upper center")
     return show(figure, alt="Share of the learnable by log-loss: " + ", ".join(told))
 
 
@@ -335,7 +335,10 @@ def films_figure(record: dict) -> Picture:
     over people."""
     figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.0), sharey=True)
     told = []
-    panels = {"everybody's last film": last_film(record), "split at one day": later_films(record)}
+    panels = {
+        "everybody's last film": last_film(record),
+        "split at a fixed date": later_films(record),
+    }
     for ax, (title, values) in zip(axes, panels.items(), strict=True):
         people = next(iter(values.values())).shape[1]
         for y, (rung, rows) in enumerate(values.items()):
@@ -368,7 +371,11 @@ MOMENT_COLORS = ("blue", "sky", "orange", "vermilion")
 
 
 def moments_frames(
-    lists: Mapping[str, Tensor], flat: Mapping[str, np.ndarray], world: World, people: Tensor
+    lists: Mapping[str, Tensor],
+    flat: Mapping[str, np.ndarray],
+    world: World,
+    people: Tensor,
+    mark: str = "",
 ) -> Frames:
     """The widget: people in four moments, laid out by what a model would rank for them.
 
@@ -377,6 +384,7 @@ def moments_frames(
         flat: model → map `[moments · people, 2]`.
         world: its people.
         people: who, `[P]`.
+        mark: what the first of them is called; her points are stars.
     """
     n = len(people)
     moment = torch.arange(len(MOMENTS)).repeat_interleave(n)
@@ -401,8 +409,15 @@ def moments_frames(
                         *points[rows].T, s=12, color=PALETTE[colors[k]], label=name,
                         marker="os^D"[k] if by == "moment" else "o", lw=0,
                     )  # fmt: skip
+            if mark:
+                ax.scatter(
+                    *points[::n].T, s=190, marker="*", color="white", edgecolor="black", lw=1.2,
+                    label=mark, zorder=3,
+                )  # fmt: skip
+            if by != "clicks so far":
                 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, handletextpad=0)
             ax.set(xticks=[], yticks=[])
+            sns.despine(ax=ax, left=True, bottom=True)
             figures.append(to_png(figure))
             scores = lists[model]
             pure = {k: neighbour_purity(scores, v) for k, v in (("moment", moment), ("age", age))}

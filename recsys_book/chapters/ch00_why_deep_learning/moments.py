@@ -1,15 +1,17 @@
-"""Chapter 00's map: the same people in four moments."""
+"""Chapter 00: the same people in several moments, one with her films on top, many on a map."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from recsys_book.service.click_models import ClickModel, Task
 from recsys_book.service.oracle import make_ranking, scorer
+from recsys_book.service.world import DAYPARTS, DEVICES, Context
 
 #: Device and time of day: phone or TV, in the morning or at night.
 MOMENTS = ((0, 0), (0, 3), (3, 0), (3, 3))
@@ -53,3 +55,46 @@ def alike(scores: Tensor) -> Tensor:
     rows = scores.view(len(MOMENTS), -1, scores.shape[1])  # [4, P, N]
     length_one = rows / rows.norm(dim=2, keepdim=True)
     return torch.einsum("apn,bpn->abp", length_one, length_one).mean(2)
+
+
+def top_films(
+    task: Task, models: Mapping[str, ClickModel], user: int, moments: Sequence[tuple[int, int]],
+    k: int = 3,
+) -> pd.DataFrame:  # fmt: skip
+    """The films that models would put on top for one person, with their true chances.
+
+    Args:
+        task: of the world.
+        models: name → trained.
+        user: who.
+        moments: (device, time of day) each.
+        k: how many films.
+
+    Returns:
+        a row a model and one of the truth's own; a column a moment. Cells have a line a film:
+        title, tone and genre, true chance of a click.
+    """
+    world, ranking, who = task.world, make_ranking(task), torch.tensor([user])
+    films = torch.arange(world.n_films)[None, :]
+    free = ranking.out.clone()
+    mine = ranking.seen.user == user
+    free[ranking.seen.item[mine]] = False  # nobody is shown what is watched
+    found: dict[str, dict] = {}
+    for device, daypart in moments:
+        of_all = lambda value: torch.full_like(ranking.device, value)
+        moment = replace(ranking, device=of_all(device), daypart=of_all(daypart))
+        context = Context(device, daypart, history=ranking.history[who])
+        chance = world.click_probability(who[:, None], films, context)[0]
+        scores = {name: scorer(task, moment, model)(who)[0] for name, model in models.items()}
+        for name, score in {**scores, "the truth": chance}.items():
+            top = score.double().masked_fill(~free, -torch.inf).topk(k).indices.tolist()
+            rows = world.film_table(top)
+            told = [
+                f"{title}, {tone} {genre}: {chance[film]:.2f}".replace(" 0.", " .")
+                for film, title, tone, genre in zip(
+                    top, rows["title"], rows["tone"], rows["genre"], strict=True
+                )
+            ]
+            name_of = f"{DEVICES[device].replace('tv', 'TV')}, {DAYPARTS[daypart]}"
+            found.setdefault(name, {})[name_of] = "\n".join(told)
+    return pd.DataFrame(found).T

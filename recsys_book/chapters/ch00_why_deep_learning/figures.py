@@ -228,7 +228,7 @@ def effects_frames(record: dict) -> Frames:
         alts,
         title="Take one effect out: how much is left to learn, and who learns it?",
         captions=captions,
-        start=[0],
+        start=[list(every).index("position")],
     )
 
 
@@ -241,9 +241,9 @@ def leads(runs: Runs) -> dict[str, Comparison]:
 
 
 HOW_TO_READ_LEADS = (
-    "Each cell is a lead over the rung below, in thousandths of a nat of log-loss; a question mark "
-    "where its interval over five worlds reaches zero. A column that turns pale in a row says that "
-    "its lead was made of that effect. Settings were not chosen again for each row."
+    "Each cell is a lead over the rung below, in thousandths of a nat of log-loss; a question "
+    "mark where its interval over five worlds does not lie wholly on that side. A pale cell says "
+    "that this lead was made of that row's effect. Settings were not chosen again for each row."
 )
 
 
@@ -278,7 +278,7 @@ def leads_figure(record: dict) -> Picture:
 
 
 def less_data_figure(record: dict) -> Picture:
-    """Shares on the whole log and on a quarter of it."""
+    """Shares on the whole log and on a quarter of it, a small dot a world."""
     rungs = ("MF", "FM", "DNN")
     figure, ax = plt.subplots(figsize=(6.0, 2.8))
     told = []
@@ -291,8 +291,9 @@ def less_data_figure(record: dict) -> Picture:
             x, color = place + (i - 1) * 0.2, PALETTE[COLORS[rung]]
             half = interval.high - interval.mean
             ax.errorbar(x, interval.mean, half, fmt="o", color=color, capsize=4)
-            words = f" {rung} {_short(interval.mean)}"
-            ax.text(x, interval.mean, words, color=color, fontsize=9, va="center")
+            ax.scatter([x - 0.05] * len(values[rung]), values[rung], s=9, color=color, alpha=0.6)
+            words = f"{rung} {_short(interval.mean)}"
+            ax.text(x + 0.03, interval.high, words, color=color, fontsize=9, va="bottom")
             told.append(f"{rung} on {name} {interval.mean:.2f}")
     ax.axhline(0, color=PALETTE["grey"], ls="--", lw=1)
     ax.text(0.5, 0.01, "popularity", ha="center", fontsize=9)

@@ -72,7 +72,7 @@ def top_films(
 
     Returns:
         a row a model and one of the truth's own; a column a moment. Cells have a line a film:
-        title, tone and genre, true chance of a click.
+        title, tone and genre, true chance of a click; and their sum.
     """
     world, ranking, who = task.world, make_ranking(task), torch.tensor([user])
     films = torch.arange(world.n_films)[None, :]
@@ -95,6 +95,7 @@ def top_films(
                     top, rows["title"], rows["tone"], rows["genre"], strict=True
                 )
             ]
+            told.append(f"together {float(chance[top].sum()):.2f} clicks")
             name_of = f"{DEVICES[device].replace('tv', 'TV')}, {DAYPARTS[daypart]}"
             found.setdefault(name, {})[name_of] = "\n".join(told)
     return pd.DataFrame(found).T

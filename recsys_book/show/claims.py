@@ -320,9 +320,6 @@ def evidence(record: Mapping) -> str:
     if record["low"] is not None and record["high"] - record["low"] < 1e-3 * abs(record["value"]):
         parts.append(f"the same in all {record['n']:,} {record['over']}")
     elif bounds := interval_text(record):
-        low, high = bounds.split(" to ")
-        if low == high:
-            bounds = f"narrower than {_number(10.0 ** -_digits(record), _digits(record))}"
         parts += [f"95 % interval {bounds}", f"{record['n']:,} {record['over']}"]
     if record["note"]:
         parts.append(record["note"])
@@ -339,7 +336,8 @@ def interval_text(record: Mapping) -> str:
     if record["low"] is None:
         return ""
     digits = _digits(record)
-    return f"{_number(record['low'], digits)} to {_number(record['high'], digits)}"
+    low, high = (_number(record[end], digits) for end in ("low", "high"))
+    return f"{low} to {high}" if low != high else f"narrower than {_number(10.0**-digits, digits)}"
 
 
 def claim_html(record: Mapping, inside: str = "", where: str = "") -> str:

@@ -127,8 +127,9 @@ def test_play_moves_the_picture_and_alt_text_follows(open_page, path):
     page, _ = open_page(path)
     stop_clock(page)
     told = "w => { const p = w.querySelector('.rb-picture'); return p.alt || p.ariaLabel; }"
-    for i in range(page.locator(".rb-frames").count()):
-        widget = page.locator(".rb-frames").nth(i)
+    playing = page.locator(".rb-frames:has(input[type=range])")  # words alone have no Play
+    for i in range(playing.count()):
+        widget = playing.nth(i)
         widget.scroll_into_view_if_needed()
         slider, button = widget.locator("input[type=range]").last, widget.locator("button")
         last = int(slider.get_attribute("max"))

@@ -100,13 +100,15 @@ def turn_every_slide(page):
 
 def move_the_first_widget(page):
     """By keyboard, and the slide stays; after Escape the same key turns it."""
-    turn_to(page, ".rb-frames input[type=range]")
+    turn_to(page, ".rb-frames :is(input[type=range], select)")
     widget = page.locator(".slides section.present:not(.stack) .rb-frames").first
-    slider = widget.locator("input[type=range]").last
-    slider.focus()
-    at, before, value = place(page), widget.evaluate(PICTURE), slider.input_value()
-    page.keyboard.press("ArrowRight" if value == "0" else "ArrowLeft")
-    expect(slider).not_to_have_value(value)
+    control = widget.locator("input[type=range], select").last
+    control.focus()
+    at, before, value = place(page), widget.evaluate(PICTURE), control.input_value()
+    slider = control.evaluate("c => c.type === 'range'")
+    on, back = ("ArrowRight", "ArrowLeft") if slider else ("ArrowDown", "ArrowUp")
+    page.keyboard.press(on if value == "0" else back)
+    expect(control).not_to_have_value(value)
     changed(widget, PICTURE, before)
     assert place(page) == at
     page.keyboard.press("Escape")

@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from recsys_book.chapters.ch00_why_deep_learning.ladder import shares
-from recsys_book.chapters.ch00_why_deep_learning.moments import MOMENTS, alike
+from recsys_book.chapters.ch00_why_deep_learning.moments import MOMENTS, alike, moment_name
 from recsys_book.maps import neighbour_purity, random_purity, trustworthiness
 from recsys_book.reproduce import read_table
 from recsys_book.service.world import (
     AGES,
-    DAYPARTS,
-    DEVICES,
     EFFECTS,
     GENRES,
     TONES,
@@ -65,8 +63,7 @@ def truth_panels(world: World, user: int, mark: str = "") -> Picture:
             torch.tensor([[user]]), films[None, :], Context(device, daypart)
         )[0]
         mean = torch.zeros(24, dtype=torch.float64).index_add_(0, rows, chance) / count
-        name = f"{DEVICES[device].replace('tv', 'TV')}, {DAYPARTS[daypart]}"
-        tables[name] = pd.DataFrame(mean.view(12, 2).numpy(), GENRES, TONES)
+        tables[moment_name(device, daypart)] = pd.DataFrame(mean.view(12, 2).numpy(), GENRES, TONES)
     top = max(table.to_numpy().max() for table in tables.values())
     figure, axes = plt.subplots(1, 4, figsize=(7.6, 4.0), sharey=True)
     told = []
@@ -392,7 +389,7 @@ def moments_frames(
     age = torch.from_numpy(world.age.astype(np.int64))[people].repeat(len(MOMENTS))
     clicks = torch.bincount(world.log.user[world.log.clicked].long(), minlength=world.n_users)
     active = clicks[people].repeat(len(MOMENTS))
-    names = [f"{DEVICES[d].replace('tv', 'TV')}, {DAYPARTS[h]}" for d, h in MOMENTS]
+    names = [moment_name(*moment) for moment in MOMENTS]
     figures, alts, captions = [], [], []
     for by in ("moment", "age", "clicks so far"):
         for model, points in flat.items():

@@ -10,11 +10,22 @@ import torch
 from torch import Tensor
 
 from recsys_book.service.click_models import ClickModel, Task
-from recsys_book.service.oracle import make_ranking, scorer
+from recsys_book.service.oracle import Ranking, make_ranking, scorer
 from recsys_book.service.world import DAYPARTS, DEVICES, Context
 
 #: Device and time of day: phone or TV, in the morning or at night.
 MOMENTS = ((0, 0), (0, 3), (3, 0), (3, 3))
+
+
+def moment_name(device: int, daypart: int) -> str:
+    """Such as "TV, night"."""
+    return f"{DEVICES[device].replace('tv', 'TV')}, {DAYPARTS[daypart]}"
+
+
+def asked_in(ranking: Ranking, device: int, daypart: int) -> Ranking:
+    """The same people, all asked in one moment. (What is relevant stays that of their own.)"""
+    of_all = lambda value: torch.full_like(ranking.device, value)
+    return replace(ranking, device=of_all(device), daypart=of_all(daypart))
 
 
 def lists_by_moment(
@@ -33,11 +44,10 @@ def lists_by_moment(
     """
     ranking, found = make_ranking(task), {}
     for name, model in models.items():
-        rows = []
-        for device, daypart in MOMENTS:
-            of_all = lambda value: torch.full_like(ranking.device, value)
-            moment = replace(ranking, device=of_all(device), daypart=of_all(daypart))
-            rows.append(scorer(task, moment, model)(people)[:, ranking.out])
+        rows = [
+            scorer(task, asked_in(ranking, *moment), model)(people)[:, ranking.out]
+            for moment in MOMENTS
+        ]
         scores = torch.cat(rows)
         found[name] = scores - scores.mean(dim=1, keepdim=True)
     return found
@@ -81,8 +91,7 @@ def top_films(
     free[ranking.seen.item[mine]] = False  # nobody is shown what is watched
     found: dict[str, dict] = {}
     for device, daypart in moments:
-        of_all = lambda value: torch.full_like(ranking.device, value)
-        moment = replace(ranking, device=of_all(device), daypart=of_all(daypart))
+        moment = asked_in(ranking, device, daypart)
         context = Context(device, daypart, history=ranking.history[who])
         chance = world.click_probability(who[:, None], films, context)[0]
         scores = {name: scorer(task, moment, model)(who)[0] for name, model in models.items()}
@@ -96,6 +105,5 @@ def top_films(
                 )
             ]
             told.append(f"together {float(chance[top].sum()):.2f} clicks")
-            name_of = f"{DEVICES[device].replace('tv', 'TV')}, {DAYPARTS[daypart]}"
-            found.setdefault(name, {})[name_of] = "\n".join(told)
+            found.setdefault(name, {})[moment_name(device, daypart)] = "\n".join(told)
     return pd.DataFrame(found).T

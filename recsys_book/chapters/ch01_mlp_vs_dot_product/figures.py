@@ -178,28 +178,26 @@ def boundary_frames(
     ids, labels = xor()
     n_starts = boundaries.final.shape[1]
     fitted = (boundaries.final < 0.01).sum(1).tolist()
-    rows = []  # (name, fitted, whose pictures, at which width)
+    rows = []  # (width, which start, fitted, whose pictures, at which width)
     for w, (width, fits) in enumerate(zip(boundaries.widths, fitted, strict=True)):
+        best = ""
         if failing is not None and failing.widths[0] == width:
-            rows += [(f"{width}, a start that fails", fits, failing, 0)]
-            rows += [(f"{width}, the best start", fits, boundaries, w)]
-        else:
-            rows += [(str(width), fits, boundaries, w)]
+            rows.append((width, ", a start that fails", fits, failing, 0))
+            best = ", the best start"
+        rows.append((width, best, fits, boundaries, w))
     captions, alts = [], []
-    for name, fits, kept, w in rows:
+    for width, which, fits, kept, w in rows:
         for s, step in enumerate(kept.steps):
             told = f"log-loss {kept.loss[w, s]:.3f}, {int(kept.right[w, s])} of 4 cells right"
-            fit = f"At the end {fits} of {n_starts} starts fit XOR"
-            which = "." if "start" in name else "; the best one is shown."
-            captions.append(f"{told}. {fit}{which}" if n_starts > 1 else told)
-            units = f"{name} hidden unit{'' if name == '1' else 's'}"
-            if "," in name:
-                units = name.replace(",", " hidden units,")
+            shown = "" if which else "; the best one is shown"
+            fit = f"At the end {fits} of {n_starts} starts fit XOR{shown}."
+            captions.append(f"{told}. {fit}" if n_starts > 1 else told)
+            units = f"{width} hidden unit{'s' if width > 1 else ''}{which}"
             alts.append(f"The plane as seen by a network with {units}, after {step} steps: {told}")
     axes: dict[str, list] = {"step of training": list(boundaries.steps)}
-    probability = torch.stack([kept.probability[w] for _, _, kept, w in rows])
+    probability = torch.stack([kept.probability[w] for *_, kept, w in rows])
     if len(rows) > 1:
-        names = [name for name, *_ in rows] if failing else list(boundaries.widths)
+        names = [f"{n}{which}" for n, which, *_ in rows] if failing else list(boundaries.widths)
         axes = {"hidden units": names, **axes}
     else:
         probability = probability[0]

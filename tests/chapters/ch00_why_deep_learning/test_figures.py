@@ -1,15 +1,19 @@
 """What chapter 00 draws, from records made up so that the answer is known."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from recsys_book.chapters.ch00_why_deep_learning import figures
-from recsys_book.chapters.ch00_why_deep_learning.moments import MOMENTS, alike
+from recsys_book.chapters.ch00_why_deep_learning.moments import MOMENTS, alike, top_films
 from recsys_book.maps import neighbour_purity
 from recsys_book.reproduce import table
 from recsys_book.service import simulate
+from recsys_book.service.click_models import Settings, make_task, new_click_model
+from recsys_book.service.oracle import make_ranking
 from recsys_book.service.world import EFFECTS
 
 
@@ -67,8 +71,34 @@ def test_the_cake_and_the_marks_on_it(record):
 def test_the_truth_flips_with_screen_and_hour():
     world = simulate(n_users=60, n_films=200, seed=0)
     alt = figures.truth_panels(world, user=3, mark="Mira").alt
-    assert alt.startswith("True chance of a click of Mira: phone, morning: ")
-    assert "TV, night: " in alt
+    best = re.findall(r"(\w+, \w+): (light|dark) \w[\w ]* most", alt)
+    assert dict(best) == {
+        "phone, morning": "dark", "phone, night": "light", "TV, morning": "light",
+        "TV, night": "dark",
+    }  # fmt: skip
+
+
+def test_the_films_on_top_are_free_and_the_truth_has_the_most_clicks():
+    world = simulate(n_users=80, n_films=60, seed=0)
+    task = make_task(world)
+    models = {n: new_click_model(task, n, Settings(dim=4), seed=0) for n in ("MF", "DNN")}
+    found = top_films(task, models, user=3, moments=[(3, 3), (0, 3)], k=4)
+    assert list(found.index) == ["MF", "DNN", "the truth"]
+    assert list(found.columns) == ["TV, night", "phone, night"]
+    assert (
+        found.loc["MF", "TV, night"].split(":")[0] == found.loc["MF", "phone, night"].split(":")[0]
+    )
+    seen = make_ranking(task).seen
+    watched = set(world.film_table(seen.item[seen.user == 3].tolist())["title"])
+    for moment in found.columns:
+        together = {}
+        for name, cell in found[moment].items():
+            *films, total = cell.split("\n")
+            assert len(films) == 4 and not watched & {film.split(",")[0] for film in films}
+            chances = [float(film.rsplit(":", 1)[1]) for film in films]
+            together[name] = float(total.split()[1])
+            assert sum(chances) == pytest.approx(together[name], abs=0.03)
+        assert max(together, key=together.get) == "the truth"
 
 
 def test_a_map_of_moments_says_what_a_model_makes_of_them():

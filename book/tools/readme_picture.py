@@ -24,7 +24,7 @@ from serve import PREFIX, SITE, make_server
 
 PICTURE = Path(__file__).parents[1] / "images" / "readme.png"
 PAGE = "book/index.html"
-WIDTH, HEIGHT = 1280, 800  # CSS pixels, which are the picture's
+WIDTH, HEIGHT = 1280, 900  # CSS pixels, which are the picture's
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 

@@ -106,7 +106,10 @@ def ladder_figure(runs: Runs) -> Picture:
             color, interval = PALETTE[COLORS[rung]], t_interval(values[rung])
             half = interval.high - interval.mean
             ax.errorbar(interval.mean, y, xerr=half, fmt="o", color=color, capsize=3, ms=6)
-            ax.text(interval.high + 0.05, y, _short(interval.mean), va="center", fontsize=8.5)
+            ax.text(
+                interval.high + 0.05, y, _short(interval.mean), va="center", fontsize=8.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            )  # fmt: skip
             told.append(f"{NAMES.get(rung, rung)} {interval.mean:.2f}")
         ids_only = t_interval(values["Ids-only oracle"]).mean
         ax.axvline(ids_only, color=PALETTE["purple"], ls="--", lw=1.4)

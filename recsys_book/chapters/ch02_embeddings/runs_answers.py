@@ -1,0 +1,83 @@
+"""Chapter 02: what counts as "no", and how many directions of a long vector are used.
+
+Settings are those of other records: MF's on clicks and by length of `ch02/embeddings`, MF's on
+impressions and EASE's of `ch00/simulated`. All of them were chosen in world 100, which no figure
+comes from.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from recsys_book.chapters.ch02_embeddings import lab
+from recsys_book.chapters.ch02_embeddings.answers import spectrum, two_logs
+from recsys_book.data import load
+from recsys_book.reproduce import Pieces, piece, read_record
+from recsys_book.service import simulate
+from recsys_book.service.click_models import make_task
+
+NAME = "ch02/answers"
+SEEDS, STARTS = (0, 1, 2, 3, 4), (0, 1, 2)
+LENGTHS = (8, 256)
+
+
+class Work(Pieces):
+    """The pieces of the run."""
+
+    @piece
+    def logs(self, seed: int) -> dict:
+        """One world, by both logs; see `two_logs`."""
+        told = _settings()
+        return two_logs(
+            make_task(simulate(seed=seed)), told["clicks"], told["impressions"], told["l2"], seed
+        )
+
+    @piece
+    def filled(self, key: str, way: str, dim: int, seed: int) -> list[float]:
+        """The spectrum of the film vectors, trained as the sweep chose for a length and a way."""
+        sweep = read_record("ch02/embeddings")["figures"]["sweep"][key]["ways"]
+        log = _films() if key == "films" else lab.clicked_before(simulate(seed=seed))
+        setting = sweep[way][str(dim)]["setting"]
+        return spectrum(lab.train_and_watch(log, dim=dim, **setting, seed=seed).items[-1])
+
+    def figures(self) -> dict:
+        """What the record holds."""
+        return {
+            "settings": _settings(),
+            "two logs": [self.logs(seed) for seed in SEEDS],
+            "spectra": {
+                key: {
+                    way: {
+                        str(dim): [self.filled(key, way, dim, seed) for seed in STARTS]
+                        for dim in LENGTHS
+                    }
+                    for way in lab.WAYS[1:]
+                }
+                for key in ("simulated", "films")
+            },
+        }
+
+
+def _settings() -> dict:
+    ladder = read_record("ch00/simulated")["figures"]["settings"]
+    clicks = read_record("ch02/embeddings")["figures"]["settings"]["simulated"]
+    return {
+        "clicks": {"dim": lab.DIM} | clicks,
+        "impressions": ladder["MF"],
+        "l2": ladder["EASE"]["l2"],
+    }
+
+
+@lru_cache(maxsize=1)
+def _films():
+    return load("ml-latest-small").ratings
+
+
+def ready() -> None:
+    """What is missing is told before the work begins."""
+    load("ml-latest-small", download=False)
+
+
+def settings() -> dict:
+    """What decides the figures besides the code."""
+    return _settings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from recsys_book import maps
 from recsys_book.chapters.ch02_embeddings import lab
+from recsys_book.data.ml_latest_small import MovieLens
+from recsys_book.embeddings import nearest
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import EASE, Popularity
 from recsys_book.service.click_models import Settings, Task, train_click_model
@@ -80,3 +82,25 @@ def directions(values: list[float]) -> float:
     share = torch.tensor(values).double().square()
     share = share / share.sum()
     return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
+
+
+def nearest_titles(
+    films: MovieLens, vectors: Tensor, titles: Sequence[str], n: int = 3, least: int = 20
+) -> dict[str, list[str]]:
+    """The n nearest films, by cosine, of some films.
+
+    Args:
+        films: the set.
+        vectors: `[N, D]`.
+        titles: of whom.
+        n: how many.
+        least: ratings that a neighbour must have.
+
+    Raises:
+        ValueError: a title that the set does not have.
+    """
+    unknown = [title for title in titles if title not in films.titles]
+    if unknown:
+        raise ValueError(f"titles contains {unknown[0]!r}, which is no film of this set")
+    rows, _ = nearest(vectors, n, among=films.ratings.item_counts() >= least)
+    return {title: [films.titles[i] for i in rows[films.titles.index(title)]] for title in titles}

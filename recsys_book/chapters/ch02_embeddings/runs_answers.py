@@ -1,4 +1,5 @@
-"""Chapter 02: what counts as "no", and how many directions of a long vector are used.
+"""Chapter 02: what counts as "no", how many directions of a long vector are used, and neighbours
+of films that people know.
 
 Settings are those of other records: MF's on clicks and by length of `ch02/embeddings`, MF's on
 impressions and EASE's of `ch00/simulated`. All of them were chosen in world 100, which no figure
@@ -10,8 +11,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 from recsys_book.chapters.ch02_embeddings import lab
-from recsys_book.chapters.ch02_embeddings.answers import spectrum, two_logs
+from recsys_book.chapters.ch02_embeddings.answers import (
+    nearest_titles,
+    spectrum,
+    two_logs,
+)
 from recsys_book.data import load
+from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.reproduce import Pieces, piece, read_record
 from recsys_book.service import simulate
 from recsys_book.service.click_models import make_task
@@ -19,6 +25,11 @@ from recsys_book.service.click_models import make_task
 NAME = "ch02/answers"
 SEEDS, STARTS = (0, 1, 2, 3, 4), (0, 1, 2)
 LENGTHS = (8, 256)
+#: Whose neighbours among the films of MovieLens small the page shows.
+TITLES = (
+    "Toy Story (1995)", "Star Wars: Episode IV - A New Hope (1977)", "Pulp Fiction (1994)",
+    "Matrix, The (1999)", "Lion King, The (1994)",
+)  # fmt: skip
 
 
 class Work(Pieces):
@@ -36,14 +47,24 @@ class Work(Pieces):
     def filled(self, key: str, way: str, dim: int, seed: int) -> list[float]:
         """The spectrum of the film vectors, trained as the sweep chose for a length and a way."""
         sweep = read_record("ch02/embeddings")["figures"]["sweep"][key]["ways"]
-        log = _films() if key == "films" else lab.clicked_before(simulate(seed=seed))
+        films = key == "films"
+        log = _films().ratings if films else lab.clicked_before(simulate(seed=seed))
         setting = sweep[way][str(dim)]["setting"]
         return spectrum(lab.train_and_watch(log, dim=dim, **setting, seed=seed).items[-1])
+
+    @piece
+    def neighbours(self) -> dict[str, list[str]]:
+        """Of five films that many people know, in the vectors of one training."""
+        setting = read_record("ch02/embeddings")["figures"]["settings"]["films"]
+        films = _films()
+        told = lab.train_and_watch(films.ratings, dim=lab.FILM_DIM, **setting, seed=0)
+        return nearest_titles(films, told.items[-1], TITLES)
 
     def figures(self) -> dict:
         """What the record holds."""
         return {
             "settings": _settings(),
+            "neighbours": self.neighbours(),
             "two logs": [self.logs(seed) for seed in SEEDS],
             "spectra": {
                 key: {
@@ -69,8 +90,8 @@ def _settings() -> dict:
 
 
 @lru_cache(maxsize=1)
-def _films():
-    return load("ml-latest-small").ratings
+def _films() -> MovieLens:
+    return load("ml-latest-small")
 
 
 def ready() -> None:

@@ -1,9 +1,12 @@
 """Chapter 02: the same model on two logs, and the directions that a table fills."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from recsys_book.chapters.ch02_embeddings import answers, lab, runs_answers
+from recsys_book.data.interactions import Interactions
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Settings, make_task, new_click_model
 
@@ -40,15 +43,38 @@ def test_two_logs_in_small():
     assert all(one["clicks"] < 1 for one in found.values())
 
 
+def made_up_films():
+    """Films 0 to 29 are clicked by the first half of people, the others by the second."""
+    user = torch.arange(60).repeat_interleave(30)
+    film = torch.arange(30).repeat(60) + 30 * (user >= 30)
+    return SimpleNamespace(
+        ratings=Interactions(user, film, 60, 60),
+        titles=[f"Film {i}" for i in range(60)],
+    )
+
+
+def test_nearest_titles_are_those_of_the_same_people():
+    films = made_up_films()
+    log = films.ratings
+    told = lab.train_and_watch(log, dim=4, lr=0.05, weight_decay=0.0, epochs=5)
+    found = answers.nearest_titles(films, told.items[-1], ["Film 3", "Film 40"], n=5)
+    assert all(int(title.split()[1]) < 30 for title in found["Film 3"])
+    assert all(int(title.split()[1]) >= 30 for title in found["Film 40"])
+    with pytest.raises(ValueError, match="titles contains 'Jaws', which is no film of this set"):
+        answers.nearest_titles(films, told.items[-1], ["Jaws"])
+
+
 def test_the_run_takes_its_settings_from_other_records(monkeypatch):
     monkeypatch.setattr(runs_answers, "SEEDS", (0,))
     monkeypatch.setattr(runs_answers, "STARTS", (0, 1))
     monkeypatch.setattr(runs_answers, "simulate", lambda seed: simulate(60, 70, seed=seed))
-    log = lab.clicked_before(simulate(60, 70, seed=9))
-    monkeypatch.setattr(runs_answers, "_films", lambda: log)
+    films = made_up_films()
+    monkeypatch.setattr(runs_answers, "_films", lambda: films)
+    monkeypatch.setattr(runs_answers, "TITLES", ("Film 3",))
     found = runs_answers.Work().figures()
     assert found["settings"]["clicks"]["dim"] == lab.DIM
     assert len(found["two logs"]) == 1
+    assert len(set(found["neighbours"]["Film 3"]) - {"Film 3"}) == 3
     for ways in found["spectra"].values():
         assert list(ways) == ["epochs", "epochs and penalty"]
         for lengths in ways.values():

@@ -234,8 +234,8 @@ def spectra_figure(record: dict, way: str = lab.WAYS[-1]) -> Picture:
             ax.plot(range(1, len(mean) + 1), mean, "-o", ms=2.5, color=PALETTE[colour])
             equal = np.mean([directions(one) for one in found[dim]])
             ax.text(
-                0.97, 0.96 if dim == "256" else 0.86, f"d = {dim}: as {equal:.0f} equal ones",
-                transform=ax.transAxes, ha="right", va="top", fontsize=9, color=PALETTE[colour],
+                0.03, 0.14 if dim == "256" else 0.03, f"d = {dim}: as {equal:.0f} equal ones",
+                transform=ax.transAxes, fontsize=9, color=PALETTE[colour],
             )  # fmt: skip
             told.append(f"{title}, d = {dim}: as many as {equal:.0f} equal directions")
         ax.plot(range(1, 257), noise, "--", color=PALETTE["grey"], lw=1.2)
@@ -312,6 +312,11 @@ def lead(record: dict, key: str, way_a: str, dim_a: int, way_b: str, dim_b: int)
 # ---------------------------------------------------------------- lengths and hashes
 
 
+COSTS = (
+    "16 ids at a time, in rows of 32 numbers. Bytes are those of what is fed to the table: 16 "
+    "one-hots, or 16 whole numbers. Multiplications are those of the product. The product's cost "
+    "grows with the number of ids, the look-up's does not."
+)
 HASHING = (
     "Films in tables of one row per film, a half, a quarter and an eighth, with one hash and with "
     "two, in three worlds; 1 would be the oracle. Even with as many rows as films ranking gets "

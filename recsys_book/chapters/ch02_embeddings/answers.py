@@ -1,10 +1,12 @@
-"""Chapter 02: the same model on two logs of one service, and how many directions a table fills."""
+"""Chapter 02: who wrote the genres into the vectors, the same model on two logs of one service, and
+how many directions a table fills."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +17,54 @@ from recsys_book.embeddings import nearest
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import EASE, Popularity
 from recsys_book.service.click_models import Settings, Task, train_click_model
+from recsys_book.service.log import Log
+from recsys_book.service.loop import Service, session_starts
 from recsys_book.service.oracle import expected_clicks, make_ranking, oracle_ndcg, scorer
+from recsys_book.service.world import EFFECTS, GENRES, World, make_world, stream
+
+
+class Wavering(Service):
+    """The service, but that it keeps no guess: it believes something else of everybody each time
+    it fills a list."""
+
+    def choose(self, users, day, favourite, history, random):
+        """A list for each user, its genre drawn evenly; see `Service.choose`."""
+        fresh = random.randint(len(GENRES), size=len(favourite))
+        return super().choose(users, day, fresh, history, random)
+
+
+def world_of(
+    service: type[Service], seed: int, without: Collection[str] = (), size: Mapping | None = None
+) -> World:
+    """A world whose lists are filled by a service of one's own; else as `simulate` makes it.
+
+    Args:
+        service: `Service` gives the log of `simulate`.
+        seed: of everything.
+        without: effects that are left out.
+        size: "n_users", at most 4,096 (one block of `simulate`), "n_films" and "days".
+    """
+    size = {"n_users": 2_000, "n_films": 1_000, "days": 28} | dict(size or {})
+    world = make_world(**size, seed=seed, effects=frozenset(EFFECTS) - frozenset(without))
+    users, random = np.arange(size["n_users"], dtype=np.int32), stream(seed, "log", 0)
+    start, count = session_starts(world.activity[users], size["days"], random)
+    columns = service(world).live(users, start, count, 0, random)
+    filled = {name: torch.from_numpy(column) for name, column in columns.items()}
+    world.log = Log(**filled, n_users=size["n_users"], n_films=size["n_films"])
+    return world
+
+
+def what_vectors_know(world: World, seed: int, options: Mapping) -> dict[str, float]:
+    """`purities` by genre of film vectors that were trained on a world's clicks.
+
+    Args:
+        world: with its log.
+        seed: of the training.
+        options: for `train_and_watch`.
+    """
+    log = lab.clicked_before(world)
+    vectors = lab.train_and_watch(log, **options, seed=seed).items[-1]
+    return maps.purities(vectors, torch.from_numpy(world.film.genre), log.item_counts(), seed)
 
 
 def two_logs(task: Task, clicks: Mapping, impressions: Mapping, l2: float, seed: int) -> dict:
@@ -26,24 +75,35 @@ def two_logs(task: Task, clicks: Mapping, impressions: Mapping, l2: float, seed:
         clicks: setting of the first, for `train_implicit`, "dim" among them.
         impressions: setting of the second, for `Settings`.
         l2: of EASE.
-        seed: of both trainings, and of whom the oracle is asked about.
+        seed: of all trainings, and of whom the oracle is asked about.
 
     Returns:
         model → "ndcg" and "clicks", shares of the learnable: 0 is the list of the most clicked
         films, 1 the oracle's; and of MF "purity", neighbour purity by genre of its film vectors,
-        of films clicked at least once.
+        of films clicked at least once. "clicks, other setting" and "impressions, other setting"
+        have dimension, rate, penalty and epochs of the other log's model.
     """
     log, ranking = task.clicks().without_repeats(), make_ranking(task, seed=seed)
     counts = log.item_counts()
-    drawn = lab.train_and_watch(log, **clicks, seed=seed)
     rows = task.before(task.test_from)
-    shown, _ = train_click_model(task, "MF", Settings(**impressions), rows, seed=seed)
-    scores: dict[str, Any] = {
-        "clicks": lambda users: drawn.model.score(users).detach(),
-        "impressions": scorer(task, ranking, shown),
-        "EASE": EASE(log, l2=l2).score,
+    common = ("dim", "lr", "weight_decay", "epochs")
+    fit_clicks = lambda setting: lab.train_and_watch(log, **setting, seed=seed)
+    fit_shown = lambda setting: train_click_model(task, "MF", Settings(**setting), rows, seed=seed)[
+        0
+    ]
+    drawn = {
+        "clicks": fit_clicks(clicks),
+        "clicks, other setting": fit_clicks({name: impressions[name] for name in common}),
     }
-    vectors = {"clicks": drawn.items[-1], "impressions": film_vectors(shown)}
+    shown = {
+        "impressions": fit_shown(impressions),
+        "impressions, other setting": fit_shown({name: clicks[name] for name in common}),
+    }
+    scores: dict[str, Any] = {"EASE": EASE(log, l2=l2).score}
+    scores |= {name: _without_gradients(told.model) for name, told in drawn.items()}
+    scores |= {name: scorer(task, ranking, model) for name, model in shown.items()}
+    vectors = {name: told.items[-1] for name, told in drawn.items()}
+    vectors |= {name: film_vectors(model) for name, model in shown.items()}
     floor = Popularity(log).score
     found: dict[str, dict[str, float]] = {}
     for name, score in scores.items():
@@ -59,6 +119,10 @@ def two_logs(task: Task, clicks: Mapping, impressions: Mapping, l2: float, seed:
         told = maps.purities(table[known], genre, counts[known], seed)
         found[name] |= {"purity": told["neighbours"], "random": told["random"]}
     return found
+
+
+def _without_gradients(model: Any) -> Callable[[Tensor], Tensor]:
+    return lambda users: model.score(users).detach()
 
 
 def film_vectors(model: torch.nn.Module) -> Tensor:

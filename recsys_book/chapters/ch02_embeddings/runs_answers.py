@@ -1,5 +1,5 @@
-"""Chapter 02: what counts as "no", how many directions of a long vector are used, and neighbours
-of films that people know.
+"""Chapter 02: whose handwriting the genres are, what counts as "no", how many directions of a long
+vector are used, and neighbours of films that people know.
 
 Settings are those of other records: MF's on clicks and by length of `ch02/embeddings`, MF's on
 impressions and EASE's of `ch00/simulated`. All of them were chosen in world 100, which no figure
@@ -12,15 +12,20 @@ from functools import lru_cache
 
 from recsys_book.chapters.ch02_embeddings import lab
 from recsys_book.chapters.ch02_embeddings.answers import (
+    Wavering,
     nearest_titles,
     spectrum,
     two_logs,
+    what_vectors_know,
+    world_of,
 )
 from recsys_book.data import load
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.reproduce import Pieces, piece, read_record
 from recsys_book.service import simulate
 from recsys_book.service.click_models import make_task
+from recsys_book.service.loop import Service
+from recsys_book.service.world import PREFERENCES
 
 NAME = "ch02/answers"
 SEEDS, STARTS = (0, 1, 2, 3, 4), (0, 1, 2)
@@ -44,6 +49,14 @@ class Work(Pieces):
         )
 
     @piece
+    def handwriting(self, seed: int, preferences: bool, keeps: bool) -> dict[str, float]:
+        """Purities of vectors where people prefer genres or do not, and where the service keeps
+        its guess of a person's genre or draws another for each list."""
+        without = () if preferences else PREFERENCES
+        world = world_of(Service if keeps else Wavering, seed, without)
+        return what_vectors_know(world, seed, _settings()["clicks"])
+
+    @piece
     def filled(self, key: str, way: str, dim: int, seed: int) -> list[float]:
         """The spectrum of the film vectors, trained as the sweep chose for a length and a way."""
         sweep = read_record("ch02/embeddings")["figures"]["sweep"][key]["ways"]
@@ -62,9 +75,17 @@ class Work(Pieces):
 
     def figures(self) -> dict:
         """What the record holds."""
+        on = {True: "on", False: "off"}
         return {
             "settings": _settings(),
             "neighbours": self.neighbours(),
+            "handwriting": {
+                f"preferences {on[p]}, guess {on[k]}": [
+                    self.handwriting(seed, p, k) for seed in SEEDS
+                ]
+                for p in (True, False)
+                for k in (True, False)
+            },
             "two logs": [self.logs(seed) for seed in SEEDS],
             "spectra": {
                 key: {

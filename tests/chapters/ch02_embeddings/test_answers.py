@@ -9,6 +9,8 @@ from recsys_book.chapters.ch02_embeddings import answers, lab, runs_answers
 from recsys_book.data.interactions import Interactions
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Settings, make_task, new_click_model
+from recsys_book.service.loop import Service
+from recsys_book.service.world import PREFERENCES
 
 
 def test_film_vectors_leave_out_the_row_of_the_unseen():
@@ -32,15 +34,39 @@ def test_spectra_and_directions_of_known_tables():
 
 
 def test_two_logs_in_small():
+    found_logs = ("clicks", "impressions")
     task = make_task(simulate(n_users=80, n_films=60, seed=0))
     clicks = {"dim": 4, "lr": 0.02, "weight_decay": 1e-5, "epochs": 2}
-    found = answers.two_logs(task, clicks, {"dim": 4, "epochs": 1}, l2=10.0, seed=0)
-    assert set(found) == {"clicks", "impressions", "EASE"}
-    for name in ("clicks", "impressions"):
+    impressions = {"dim": 3, "lr": 0.01, "weight_decay": 1e-5, "epochs": 1, "fall": 0.5}
+    found = answers.two_logs(task, clicks, impressions, l2=10.0, seed=0)
+    trained = {f"{log}{other}" for log in found_logs for other in ("", ", other setting")}
+    assert set(found) == {*trained, "EASE"}
+    for name in trained:
         assert set(found[name]) == {"ndcg", "clicks", "purity", "random"}
         assert 0 <= found[name]["purity"] <= 1
     assert found["clicks"]["random"] == found["impressions"]["random"]
     assert all(one["clicks"] < 1 for one in found.values())
+
+
+def test_a_world_of_the_service_is_that_of_simulate():
+    size = {"n_users": 50, "n_films": 60, "days": 10}
+    ours, theirs = answers.world_of(Service, 3, size=size).log, simulate(50, 60, 10, seed=3).log
+    for name in ("user", "film", "clicked", "position", "daypart"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+
+
+def test_a_service_that_keeps_no_guess_shows_everybody_every_genre():
+    size = {"n_users": 300, "n_films": 200}
+    largest = {}
+    for service in (Service, answers.Wavering):
+        world = answers.world_of(service, 0, PREFERENCES, size)
+        genre = torch.from_numpy(world.film.genre).long()[world.log.film.long()]
+        shown = torch.zeros(300, 12).index_put_(
+            (world.log.user.long(), genre), torch.ones(len(genre)), accumulate=True
+        )
+        share = shown / shown.sum(1, keepdim=True)
+        largest[service] = float(share.max(1).values[shown.sum(1) > 60].mean())
+    assert largest[Service] > 0.2 > 0.16 > largest[answers.Wavering]
 
 
 def made_up_films():
@@ -68,12 +94,18 @@ def test_the_run_takes_its_settings_from_other_records(monkeypatch):
     monkeypatch.setattr(runs_answers, "SEEDS", (0,))
     monkeypatch.setattr(runs_answers, "STARTS", (0, 1))
     monkeypatch.setattr(runs_answers, "simulate", lambda seed: simulate(60, 70, seed=seed))
+    small = {"n_users": 60, "n_films": 70}
+    monkeypatch.setattr(
+        runs_answers, "world_of", lambda *arguments: answers.world_of(*arguments, size=small)
+    )
     films = made_up_films()
     monkeypatch.setattr(runs_answers, "_films", lambda: films)
     monkeypatch.setattr(runs_answers, "TITLES", ("Film 3",))
     found = runs_answers.Work().figures()
     assert found["settings"]["clicks"]["dim"] == lab.DIM
     assert len(found["two logs"]) == 1
+    assert len(found["handwriting"]) == 4
+    assert all(set(rows[0]) >= {"neighbours", "random"} for rows in found["handwriting"].values())
     assert len(set(found["neighbours"]["Film 3"]) - {"Film 3"}) == 3
     for ways in found["spectra"].values():
         assert list(ways) == ["epochs", "epochs and penalty"]

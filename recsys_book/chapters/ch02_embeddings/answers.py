@@ -16,11 +16,20 @@ from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.embeddings import nearest
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.baselines import EASE, Popularity
-from recsys_book.service.click_models import Settings, Task, train_click_model
+from recsys_book.service.click_models import Settings, Task, make_task, train_click_model
 from recsys_book.service.log import Log
 from recsys_book.service.loop import Service, session_starts
 from recsys_book.service.oracle import expected_clicks, make_ranking, oracle_ndcg, scorer
-from recsys_book.service.world import EFFECTS, GENRES, World, make_world, stream
+from recsys_book.service.world import (
+    DAYPARTS,
+    DEVICES,
+    EFFECTS,
+    GENRES,
+    Context,
+    World,
+    make_world,
+    stream,
+)
 
 
 class Wavering(Service):
@@ -54,17 +63,48 @@ def world_of(
     return world
 
 
-def what_vectors_know(world: World, seed: int, options: Mapping) -> dict[str, float]:
-    """`purities` by genre of film vectors that were trained on a world's clicks.
+def what_vectors_know(
+    world: World, seed: int, clicks: Mapping, impressions: Mapping
+) -> dict[str, float]:
+    """Neighbour purity by genre of film vectors, of all films, after training in two ways.
 
     Args:
         world: with its log.
-        seed: of the training.
-        options: for `train_and_watch`.
+        seed: of the trainings.
+        clicks: setting of MF on clicks and drawn negatives, for `train_and_watch`.
+        impressions: setting of MF on impressions, for `Settings`.
+
+    Returns:
+        "clicks", "impressions", and "random" for pairs at random.
     """
-    log = lab.clicked_before(world)
-    vectors = lab.train_and_watch(log, **options, seed=seed).items[-1]
-    return maps.purities(vectors, torch.from_numpy(world.film.genre), log.item_counts(), seed)
+    task, genre = make_task(world), torch.from_numpy(world.film.genre)
+    log = task.clicks().without_repeats()
+    drawn = lab.train_and_watch(log, **clicks, seed=seed).items[-1]
+    rows = task.before(task.test_from)
+    shown, _ = train_click_model(task, "MF", Settings(**impressions), rows, seed=seed)
+    known = lambda vectors: maps.purities(vectors, genre, log.item_counts(), seed)
+    told = known(drawn)
+    return {
+        "clicks": told["neighbours"],
+        "impressions": known(film_vectors(shown))["neighbours"],
+        "random": told["random"],
+    }
+
+
+def true_profiles(world: World, n_users: int = 300, seed: int = 0) -> Tensor:
+    """`[N, n_users]`, or as many as there are: how much more or less than others each of some people wants each film.
+
+    The log-odds of a click in truth, the mean over all moments, without what is common to a film
+    (its popularity) and to a person.
+    """
+    users = torch.from_numpy(np.random.RandomState(seed).permutation(world.n_users)[:n_users])
+    films, total = torch.arange(world.n_films)[None, :], torch.zeros(len(users), world.n_films)
+    for device in range(len(DEVICES)):
+        for daypart in range(len(DAYPARTS)):
+            chance = world.click_probability(users[:, None], films, Context(device, daypart))
+            total += chance.double().clamp(1e-9, 1 - 1e-9).logit().float()
+    total = total - total.mean(0, keepdim=True)  # of a film
+    return (total - total.mean(1, keepdim=True)).T / (len(DEVICES) * len(DAYPARTS))
 
 
 def two_logs(task: Task, clicks: Mapping, impressions: Mapping, l2: float, seed: int) -> dict:
@@ -81,7 +121,8 @@ def two_logs(task: Task, clicks: Mapping, impressions: Mapping, l2: float, seed:
         model → "ndcg" and "clicks", shares of the learnable: 0 is the list of the most clicked
         films, 1 the oracle's; and of MF "purity", neighbour purity by genre of its film vectors,
         of films clicked at least once. "clicks, other setting" and "impressions, other setting"
-        have dimension, rate, penalty and epochs of the other log's model.
+        have dimension, rate, penalty and epochs of the other log's model. "truth" has the purity
+        of `true_profiles`.
     """
     log, ranking = task.clicks().without_repeats(), make_ranking(task, seed=seed)
     counts = log.item_counts()
@@ -104,6 +145,7 @@ def two_logs(task: Task, clicks: Mapping, impressions: Mapping, l2: float, seed:
     scores |= {name: scorer(task, ranking, model) for name, model in shown.items()}
     vectors = {name: told.items[-1] for name, told in drawn.items()}
     vectors |= {name: film_vectors(model) for name, model in shown.items()}
+    vectors["truth"] = true_profiles(task.world)
     floor = Popularity(log).score
     found: dict[str, dict[str, float]] = {}
     for name, score in scores.items():
@@ -117,7 +159,8 @@ def two_logs(task: Task, clicks: Mapping, impressions: Mapping, l2: float, seed:
     genre = torch.from_numpy(task.world.film.genre)[known]
     for name, table in vectors.items():
         told = maps.purities(table[known], genre, counts[known], seed)
-        found[name] |= {"purity": told["neighbours"], "random": told["random"]}
+        of_genre = {"purity": told["neighbours"], "random": told["random"]}
+        found[name] = found.get(name, {}) | of_genre
     return found
 
 

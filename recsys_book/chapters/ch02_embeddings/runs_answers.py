@@ -54,7 +54,8 @@ class Work(Pieces):
         its guess of a person's genre or draws another for each list."""
         without = () if preferences else PREFERENCES
         world = world_of(Service if keeps else Wavering, seed, without)
-        return what_vectors_know(world, seed, _settings()["clicks"])
+        told = _settings()
+        return what_vectors_know(world, seed, told["clicks"], told["impressions"])
 
     @piece
     def filled(self, key: str, way: str, dim: int, seed: int) -> list[float]:

@@ -40,12 +40,13 @@ def test_two_logs_in_small():
     impressions = {"dim": 3, "lr": 0.01, "weight_decay": 1e-5, "epochs": 1, "fall": 0.5}
     found = answers.two_logs(task, clicks, impressions, l2=10.0, seed=0)
     trained = {f"{log}{other}" for log in found_logs for other in ("", ", other setting")}
-    assert set(found) == {*trained, "EASE"}
+    assert set(found) == {*trained, "EASE", "truth"}
     for name in trained:
         assert set(found[name]) == {"ndcg", "clicks", "purity", "random"}
         assert 0 <= found[name]["purity"] <= 1
     assert found["clicks"]["random"] == found["impressions"]["random"]
-    assert all(one["clicks"] < 1 for one in found.values())
+    assert all(found[name]["clicks"] < 1 for name in (*trained, "EASE"))
+    assert found["truth"]["purity"] > 2 * found["truth"]["random"]
 
 
 def test_a_world_of_the_service_is_that_of_simulate():
@@ -67,6 +68,15 @@ def test_a_service_that_keeps_no_guess_shows_everybody_every_genre():
         share = shown / shown.sum(1, keepdim=True)
         largest[service] = float(share.max(1).values[shown.sum(1) > 60].mean())
     assert largest[Service] > 0.2 > 0.16 > largest[answers.Wavering]
+
+
+def test_true_profiles_hold_no_popularity():
+    world = simulate(60, 70, seed=0)
+    profiles = answers.true_profiles(world, n_users=40)
+    assert profiles.shape == (70, 40)
+    assert profiles.mean(0).abs().max() < 1e-4 and profiles.mean(1).abs().max() < 1e-4
+    nobody = simulate(60, 70, seed=0, without=[*PREFERENCES, "three_way"])
+    assert answers.true_profiles(nobody, n_users=40).abs().max() < profiles.abs().max() / 3
 
 
 def made_up_films():
@@ -105,7 +115,8 @@ def test_the_run_takes_its_settings_from_other_records(monkeypatch):
     assert found["settings"]["clicks"]["dim"] == lab.DIM
     assert len(found["two logs"]) == 1
     assert len(found["handwriting"]) == 4
-    assert all(set(rows[0]) >= {"neighbours", "random"} for rows in found["handwriting"].values())
+    kinds = {"clicks", "impressions", "random"}
+    assert all(set(rows[0]) == kinds for rows in found["handwriting"].values())
     assert len(set(found["neighbours"]["Film 3"]) - {"Film 3"}) == 3
     for ways in found["spectra"].values():
         assert list(ways) == ["epochs", "epochs and penalty"]

@@ -9,8 +9,8 @@ from recsys_book.show.plots import PALETTE, Picture, show
 MARGIN = 1.0
 #: What is drawn: the mark, what it means, and an interval (middle, half) that earns it.
 DRAWN = (
-    ("✓", "A is ahead: no value in the interval says otherwise", 2.2, 1.2),
-    ("≈", "not told apart: A may be ahead by 2, or behind by 0.6", 0.7, 1.3),
+    ("✓", "A is ahead: every value in the interval says so", 1.7, 1.3),
+    ("≈", "not told apart: A may be ahead by 2, or behind by 1.4", 0.3, 1.7),
     ("=", "equal within the margin that was set before the run", 0.2, 0.5),
 )
 

@@ -92,7 +92,7 @@ def what_vectors_know(
 
 
 def true_profiles(world: World, n_users: int = 300, seed: int = 0) -> Tensor:
-    """`[N, n_users]`, or as many as there are: how much more or less than others each of some people wants each film.
+    """`[N, n_users]`, how much more or less than others each of some people wants each film.
 
     The log-odds of a click in truth, the mean over all moments, without what is common to a film
     (its popularity) and to a person.

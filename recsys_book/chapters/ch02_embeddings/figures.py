@@ -220,7 +220,7 @@ def two_logs_values(record: dict, name: str, measure: str) -> list[float]:
 
 def two_logs_figure(record: dict) -> Picture:
     """The same model on two logs: what its vectors know of genres, and what its lists are worth."""
-    figure, axes = plt.subplots(1, 2, figsize=(7.6, 2.0), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 1.9), sharey=True)
     titles = {"purity": "neighbours of the same genre", "clicks": "clicks its ten films would earn"}
     told = []
     for ax, (measure, title) in zip(axes, titles.items(), strict=True):
@@ -231,7 +231,8 @@ def two_logs_figure(record: dict) -> Picture:
                 color=PALETTE[colour],
             )  # fmt: skip
             text = f"{found.mean:.2f}".replace("0.", ".")
-            ax.text(found.mean, y + 0.14, text, ha="center", va="bottom", fontsize=9)
+            at = {"x": found.low - 0.02, "y": y, "ha": "right", "va": "center"}
+            ax.text(**at, s=text, fontsize=9)
             told.append(f"MF {words}, {title}: {text}".replace("\n", " "))
         ax.set_title(title, fontsize=10)
     chance = float(np.mean(two_logs_values(record, "clicks", "random")))

@@ -177,7 +177,7 @@ def spectrum(table: Tensor) -> list[float]:
     """Singular values of `[N, D]`, the rows' mean taken off, as shares of the largest.
 
     Where few are large, the rows lie near a space of few dimensions, however long they are: what
-    Guo et al. call dimensional collapse (ICML 2024, https://arxiv.org/abs/2310.04400, section 3).
+    Guo et al. call embedding collapse (ICML 2024, https://arxiv.org/abs/2310.04400).
     """
     values = torch.linalg.svdvals((table - table.mean(0)).double())
     return [round(float(value), 4) for value in values / values[0]]

@@ -11,7 +11,6 @@ from recsys_book.chapters.ch00_why_deep_learning.crossing import (
     crossed,
     crossed_scorer,
 )
-from recsys_book.reproduce import Pieces
 from recsys_book.service import simulate
 from recsys_book.service.click_models import Settings, make_task, new_click_model
 from recsys_book.service.oracle import catalogue, make_ranking
@@ -51,9 +50,7 @@ def test_the_run_in_small(monkeypatch):
     monkeypatch.setattr(
         runs_crossed, "simulate", lambda seed, **_: simulate(n_users=60, n_films=80, seed=seed)
     )
-    work = runs_crossed.Work()
-    assert isinstance(work, Pieces)
-    found = work.figures()
+    found = runs_crossed.Work().figures()
     assert len(found["search"]["tried"]) == 2 and not found["search"]["settled"]
     for size in ("full", "small"):
         assert [set(row) for row in found[size]] == [{"ndcg", "clicks", "log_loss", "auc"}] * 2

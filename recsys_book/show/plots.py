@@ -7,6 +7,7 @@ import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -95,9 +96,9 @@ class Picture:
 
 
 class Fold:
-    """A picture under a line that opens, for what is not on the main line."""
+    """A picture or a table under a line that opens, for what is not on the main line."""
 
-    def __init__(self, title: str, picture: Picture, words: str) -> None:
+    def __init__(self, title: str, picture: Any, words: str) -> None:
         self.title, self.picture, self.words = title, picture, words
 
     def __repr__(self) -> str:
@@ -111,8 +112,14 @@ class Fold:
         )
 
 
-def fold(title: str, picture: Picture, words: str = "") -> Fold:
-    """Show a picture folded, with a line above it that says what it is."""
+def fold(title: str, picture: Any, words: str = "") -> Fold:
+    """Show a picture or a table folded, with a line above it that says what it is.
+
+    Args:
+        title: the line that stays in sight.
+        picture: whatever shows itself as HTML.
+        words: above it, once it is open.
+    """
     return Fold(title, picture, words)
 
 

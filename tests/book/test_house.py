@@ -20,7 +20,7 @@ PACKAGE = ROOT / "recsys_book"
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))
 
 
-SECOND = ("00", "01")  # chapters of the second edition
+SECOND = ("00", "01", "02")  # chapters of the second edition
 
 
 def test_there_are_chapters():
@@ -90,7 +90,7 @@ def test_addresses_stand_in_one_place():
     assert config["sphinx"]["config"]["ogp_site_url"] == BOOK
     assert config["sphinx"]["config"]["ogp_image"].startswith(BOOK)
     assert BOOK.endswith(config["sphinx"]["config"]["notfound_urls_prefix"])
-    for name in ("pyproject.toml", "CITATION.cff", "README.md", "book/how-to-read.md"):
+    for name in ("pyproject.toml", "CITATION.cff", "README.md", "book/running-it.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         found = re.findall(r"https://github\.com/[\w-]+/[\w-]+", text)
         assert found == [] or set(found) == {REPOSITORY}, name

@@ -212,5 +212,5 @@ def test_a_run_in_one_go_writes_figures_seeds_and_code(monkeypatch, tmp_path):
     made = read_record("ch06/speed")
     assert made["figures"] == {"x": 1.5} and made["seeds"] == list(module.SEEDS)
     assert made["code"] == record.code_of_run("ch06/speed") and record.changed(made) == []
-    with pytest.raises(ValueError, match="name is 'ch01/xro'; the runs are ch00/films"):
+    with pytest.raises(ValueError, match="name is 'ch01/xro'; the runs are ch00/crossed"):
         runs.remake("ch01/xro")

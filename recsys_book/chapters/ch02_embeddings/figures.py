@@ -18,8 +18,8 @@ from torch.nn.functional import normalize
 
 from recsys_book import maps
 from recsys_book.chapters.ch02_embeddings import lab
+from recsys_book.chapters.ch02_embeddings.answers import directions, spectrum
 from recsys_book.data.ml_latest_small import MovieLens
-from recsys_book.embeddings import expected_colliding, hash_ids, nearest, share_colliding
 from recsys_book.metrics import share_of_learnable
 from recsys_book.show.claims import Comparison, by_training, by_world
 from recsys_book.show.explorers import SHOWN_EPOCHS, explorer
@@ -86,21 +86,47 @@ def tribes_frames(steps: Sequence[int] = (0, 1, 2, 3, 5, 8, 12, 20, 30)) -> Fram
         alts,
         title="Three tribes, each with films of its own, in two dimensions",
         captions=captions,
-        start=[1, len(steps) - 1],
+        start=[0, 0],
     )
 
 
-def collapse_figure(runs: Sequence[Mapping[str, Mapping]]) -> Picture:
-    """Mean cosine between films by epoch, with and without negatives.
+def click_arrows(p: Tensor, q: Tensor, lr: float) -> Picture:
+    """What one step of gradient descent on the log-loss does to a person's and a film's vector.
 
     Args:
-        runs: `lab.with_and_without` of each seed.
+        p, q: `[2]`, the two vectors before.
+        lr: learning rate of the step.
     """
-    cosines = {way: [run[way]["by epoch"] for run in runs] for way in runs[0]}
-    colours = dict(zip(cosines, ("vermilion", "blue"), strict=True))
-    figure = _by_epoch(cosines, colours, "mean cosine between films")
-    told = ", ".join(f"{way} {np.mean([v[-1] for v in some]):.2f}" for way, some in cosines.items())
-    return show(figure, alt=f"Mean cosine between films by epoch; at the end {told}")
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.6), sharex=True, sharey=True)
+    told = []
+    for ax, (label, words) in zip(axes, ((1.0, "a click"), (0.0, "no click")), strict=True):
+        error = float(torch.sigmoid(p @ q)) - label
+        after = (p - lr * error * q, q - lr * error * p)
+        for name, before, end, colour in zip(
+            ("person", "film"), (p, q), after, ("blue", "orange"), strict=True
+        ):
+            for vector, alpha in ((before, 0.35), (end, 1.0)):
+                ax.annotate(
+                    "", vector.tolist(), (0, 0),
+                    arrowprops={
+                        "arrowstyle": "-|>", "lw": 2.2, "color": PALETTE[colour], "alpha": alpha,
+                        "shrinkA": 0, "shrinkB": 0,
+                    },
+                )  # fmt: skip
+            x, y = (end + 0.14 * end / end.norm()).tolist()
+            ax.text(x, y, name, color=PALETTE[colour], fontsize=9, ha="center", va="center")
+        product, moved = float(p @ q), f"{float(after[0] @ after[1]):.2f}".replace("-", "−")
+        ax.set_title(f"{words}: p · q from {product:.2f} to {moved}", fontsize=10)
+        ax.axhline(0, color="#cccccc", lw=0.8, zorder=0)
+        ax.axvline(0, color="#cccccc", lw=0.8, zorder=0)
+        ax.set_aspect("equal")
+        told.append(f"{words}, dot product from {product:.2f} to {moved}")
+    ax.set(xlim=(-0.7, 1.4), ylim=(-0.6, 1.4))
+    return show(
+        figure,
+        alt="A person's vector and a film's, pale before one step of gradient descent and dark "
+        "after it: " + "; ".join(told),
+    )
 
 
 def purity_figure(runs: Sequence[Sequence[Mapping[str, float]]], title: str = "") -> Picture:
@@ -137,7 +163,164 @@ def _by_epoch(values: Mapping, colours: Mapping[str, str], label: str):
     return figure
 
 
+# ---------------------------------------------------------------- what counts as no
+
+LOGS = {
+    "clicks": ("on clicks,\nnegatives drawn", "blue"),
+    "impressions": ("on impressions", "vermilion"),
+}
+
+
+def handwriting(record: dict, key: str) -> dict[str, list[float]]:
+    """Trained on "clicks" or "impressions", or pairs at "random" → a purity a world.
+
+    Args:
+        record: `ch02/answers`.
+        key: such as "preferences off, guess on".
+    """
+    rows = record["figures"]["handwriting"][key]
+    return {kind: [row[kind] for row in rows] for kind in rows[0]}
+
+
+def handwriting_figure(record: dict) -> Picture:
+    """Neighbour purity where people prefer genres or not, and the service keeps a guess or not."""
+    keys = list(record["figures"]["handwriting"])
+    figure, ax = plt.subplots(figsize=(6.8, 2.9))
+    told = []
+    for y, key in enumerate(reversed(keys)):
+        values = handwriting(record, key)
+        for shift, (kind, (words, colour)) in zip((0.14, -0.14), LOGS.items(), strict=True):
+            found = t_interval(values[kind])
+            ax.errorbar(
+                found.mean, y + shift, xerr=found.high - found.mean, fmt="o", ms=6, capsize=3,
+                color=PALETTE[colour], label=f"MF {words}".replace("\n", " ") if y == 0 else None,
+            )  # fmt: skip
+            text = f"{found.mean:.2f}".replace("0.", ".")
+            ax.text(found.high + 0.015, y + shift, text, va="center", fontsize=9)
+            told.append(f"{key}, MF {words}: {text}".replace("\n", " "))
+    chance = float(np.mean(values["random"]))
+    ax.axvline(chance, color=PALETTE["grey"], ls="--", lw=1)
+    ax.text(chance, len(keys) - 0.45, "random pairs", fontsize=8, ha="center", color="#555555")
+    ax.set_yticks(range(len(keys)), list(reversed(keys)))
+    ax.set(xlim=(0, 1), ylim=(-0.5, len(keys) - 0.25), xlabel="neighbours of the same genre")
+    ax.legend(fontsize=8.5, loc="lower right")
+    return show(figure, alt="Neighbour purity by genre. " + "; ".join(told))
+
+
+def two_logs_values(record: dict, name: str, measure: str) -> list[float]:
+    """A figure a world: "ndcg", "clicks", and of MF "purity" or "random".
+
+    Args:
+        record: `ch02/answers`.
+        name: "clicks", "impressions", either with ", other setting" after it, "EASE" or "truth".
+        measure: see `answers.two_logs`.
+    """
+    return [world[name][measure] for world in record["figures"]["two logs"]]
+
+
+def two_logs_figure(record: dict) -> Picture:
+    """The same model on two logs: what its vectors know of genres, and what its lists are worth."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 1.9), sharey=True)
+    titles = {"purity": "neighbours of the same genre", "clicks": "clicks its ten films would earn"}
+    told = []
+    for ax, (measure, title) in zip(axes, titles.items(), strict=True):
+        for y, (name, (words, colour)) in enumerate(reversed(LOGS.items())):
+            found = t_interval(two_logs_values(record, name, measure))
+            ax.errorbar(
+                found.mean, y, xerr=found.high - found.mean, fmt="o", ms=6, capsize=3,
+                color=PALETTE[colour],
+            )  # fmt: skip
+            text = f"{found.mean:.2f}".replace("0.", ".")
+            at = {"x": found.low - 0.02, "y": y, "ha": "right", "va": "center"}
+            ax.text(**at, s=text, fontsize=9)
+            told.append(f"MF {words}, {title}: {text}".replace("\n", " "))
+        ax.set_title(title, fontsize=10)
+    chance = float(np.mean(two_logs_values(record, "clicks", "random")))
+    truth = float(np.mean(two_logs_values(record, "truth", "purity")))
+    for x in (chance, truth):
+        axes[0].axvline(x, color=PALETTE["grey"], ls="--", lw=1)
+    axes[0].set_xticks(
+        [chance, 0.5, truth], ["random\npairs", ".5", "the truth's\nown"], fontsize=8
+    )
+    axes[1].set_xticks([0, 0.5, 1], ["most\nclicked", ".5", "oracle"], fontsize=8)
+    axes[0].set_yticks([0, 1], [f"MF {words}" for words, _ in reversed(LOGS.values())])
+    axes[0].set(xlim=(0, 1.05), ylim=(-0.5, 1.6))
+    axes[1].set(xlim=(-0.05, 1.05))
+    told.append(f"the truth's own purity: {truth:.2f}")
+    return show(figure, alt="; ".join(told))
+
+
+def swapped_table(record: dict) -> pd.DataFrame:
+    """Both logs under both settings: purity, and the clicks of the ten films; over worlds."""
+    names = [f"{log}{other}" for log in LOGS for other in ("", ", other setting")]
+    columns = {"purity": "neighbours of the genre", "clicks": "clicks of the ten films"}
+    rows = {
+        name: {
+            words: t_interval(two_logs_values(record, name, measure)).text(2)
+            for measure, words in columns.items()
+        }
+        for name in names
+    }
+    return pd.DataFrame(rows).T
+
+
+SWAPPED = (
+    "Mean and 95 % interval over five worlds. The model on clicks has 32 dimensions, a rate of "
+    ".02 that falls by a fifth per pass, and twelve passes; that on impressions 8 dimensions, "
+    ".04, falling by two fifths, six passes, and a number for each place in the list. In the rows "
+    "'other setting' each has the dimension, rate, penalty and passes of the other."
+)
+
+
 # ---------------------------------------------------------------- how long
+
+
+SPECTRA = (
+    "Take the cloud of film vectors, find the direction in which it reaches farthest, then the "
+    "next at a right angle to it, and so on (its singular values; the mean is taken off). 'As 55 "
+    "equal ones' counts how many directions of equal reach would be as evenly spread (the "
+    "exponential of the entropy of the shares of variance). Many dimensions do not fill evenly, "
+    "and least so with the penalty that ranks best. So the number does not tell you how many "
+    "dimensions pay off: the service fills more and needs fewer. Guo and colleagues (2024) find "
+    "that the vectors of models of many fields occupy few directions, for another reason (how "
+    "fields interact), and call it embedding collapse; there it keeps larger models from getting "
+    "better. Dashed: a table of noise, 1,000 by 256."
+)
+
+
+def spectra_figure(record: dict) -> Picture:
+    """Singular values of film vectors of 8 and 256 dimensions, beside those of a table of noise.
+
+    Args:
+        record: `ch02/answers`.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(7.8, 3.1), sharey=True)
+    noise = spectrum(torch.randn(1_000, 256, generator=torch.Generator().manual_seed(0)))
+    styles = (
+        ("256", "epochs", "sky", "no penalty"),
+        ("256", lab.WAYS[-1], "blue", "penalty tuned"),
+        ("8", lab.WAYS[-1], "orange", "penalty tuned"),
+    )
+    told = []
+    for ax, (key, title) in zip(
+        axes, {"simulated": "simulated service", "films": "MovieLens small"}.items(), strict=True
+    ):
+        for row, (dim, way, colour, words) in enumerate(styles):
+            found = record["figures"]["spectra"][key][way][dim]
+            mean = np.mean(found, axis=0)
+            ax.plot(range(1, len(mean) + 1), mean, "-o", ms=2, color=PALETTE[colour])
+            equal = np.mean([directions(one) for one in found])
+            ax.text(
+                0.03, 0.24 - 0.1 * row, f"d = {dim}, {words}: as {equal:.0f} equal ones",
+                transform=ax.transAxes, fontsize=8, color=PALETTE[colour],
+            )  # fmt: skip
+            told.append(f"{title}, d = {dim}, {words}: as many as {equal:.0f} equal directions")
+        ax.plot(range(1, 257), noise, "--", color=PALETTE["grey"], lw=1.2)
+        ax.set(title=title, xlabel="direction, farthest first", ylim=(0, 1.05))
+        ax.set_xscale("log", base=2)
+        ax.set_xticks([1, 8, 32, 256], ["1", "8", "32", "256"])
+    axes[0].set_ylabel("reach, as a share of the first")
+    return show(figure, alt="Singular values of film vectors. " + "; ".join(told))
 
 
 def sweep_values(record: dict, key: str, way: str) -> dict[int, list[float]]:
@@ -190,9 +373,9 @@ def sweep_figure(record: dict) -> Picture:
         ax.text(2, popular, "popularity", va="bottom", fontsize=8, color=PALETTE["grey"])
         ax.set_xscale("log", base=2)
         ax.set_xticks(dims, [str(d) for d in dims])
-        ax.set(title=title, xlabel="length d of the vectors", ylabel=label)
+        ax.set(title=title, xlabel="dimensions d", ylabel=label)
     axes[1].legend(fontsize=8, loc="upper left")
-    return show(figure, alt="How good by length of the vectors. " + "; ".join(told))
+    return show(figure, alt="How good by dimensions of the vectors. " + "; ".join(told))
 
 
 def lead(record: dict, key: str, way_a: str, dim_a: int, way_b: str, dim_b: int) -> Comparison:
@@ -205,62 +388,30 @@ def lead(record: dict, key: str, way_a: str, dim_a: int, way_b: str, dim_b: int)
 # ---------------------------------------------------------------- lengths and hashes
 
 
-def length_figure(models: Mapping[str, Tensor], counts: Tensor) -> Picture:
-    """Length of each film's vector against its popularity, model by model.
-
-    Args:
-        models: name → `[N, D]`.
-        counts: `[N]` clicks.
-    """
-    figure, axes = plt.subplots(1, len(models), figsize=(8.2, 2.9))
-    told = []
-    for ax, (name, vectors) in zip(axes, models.items(), strict=True):
-        length = vectors.norm(dim=1).numpy()
-        ax.scatter(counts.numpy() + 1, length, s=6, lw=0, color=PALETTE["blue"])
-        ax.set(xscale="log", title=name, xlabel="clicks + 1", ylim=(0, None))
-        found = lab.length_and_popularity(vectors, counts)["correlation"]
-        told.append(f"{name} {found:.2f}")
-    axes[0].set_ylabel("length of the vector")
-    return show(
-        figure,
-        alt="Length of film vectors against clicks; rank correlation " + ", ".join(told),
-    )
-
-
-def collisions_figure(n_ids: int = 1_000, buckets: Sequence[int] = ()) -> Picture:
-    """Share of ids that share their place, measured and expected, with one hash and two.
-
-    Args:
-        n_ids: how many ids are hashed.
-        buckets: sizes of the table; by default from an eighth to eight times n_ids.
-    """
-    buckets = list(buckets) or [round(n_ids * 2**p) for p in range(-3, 4)]
-    ids = torch.arange(n_ids)
-    one = [share_colliding(hash_ids(ids, m)) for m in buckets]
-    both = lambda m: torch.stack([hash_ids(ids, m, seed) for seed in (0, 1)], dim=1)
-    two = [share_colliding(both(m)) for m in buckets]
-    # Either row may be shared with either row of another id: 2n draws into m rows.
-    crowded = lambda m: torch.bincount(both(m).flatten(), minlength=m)[both(m)] > 1
-    some = [float(crowded(m).any(1).float().mean()) for m in buckets]
-    expected = [expected_colliding(n_ids, m) for m in buckets]
-    figure, ax = plt.subplots(figsize=(6.4, 3.0))
-    shares = [m / n_ids for m in buckets]
-    ax.plot(shares, expected, color=PALETTE["grey"], ls="--", label="one hash, expected")
-    ax.plot(shares, one, "o", color=PALETTE["vermilion"], label="one hash, measured")
-    ax.plot(shares, some, "^", color=PALETTE["orange"], label="two hashes: a row shared")
-    ax.plot(shares, two, "s", color=PALETTE["blue"], label="two hashes: the sum shared")
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(shares, [f"{s:g}" for s in shares])
-    ax.set(
-        xlabel="rows of the table for each id", ylabel="share of ids not alone", ylim=(-0.03, 1.03)
-    )
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-    told = ", ".join(
-        f"{s:g}: {a:.2f} and {b:.2f}" for s, a, b in zip(shares, one, two, strict=True)
-    )
-    return show(
-        figure, alt=f"Share of {n_ids:,} ids that collide, by rows an id, one hash and two: {told}"
-    )
+COSTS = (
+    "16 ids at a time, in rows of 32 numbers. Bytes are those of what is fed to the table: 16 "
+    "one-hots, or 16 whole numbers. Multiplications are those of the product. The product's cost "
+    "grows with the number of ids, the look-up's does not."
+)
+HASHING = (
+    "Films in tables of one row per film, a half, a quarter and an eighth, with one hash and with "
+    "two, in three worlds; 1 would be the oracle. Even with as many rows as films ranking gets "
+    "worse: with one hash two films in three share their row, with two nearly all share one. With "
+    "few rows it matters most whether each film keeps a bias of its own: a single number per "
+    "film. Keep it. (Settings were chosen for the table without a hash.)"
+)
+LENGTHS = (
+    "Three worlds. correlation: rank correlation of a vector's length with popularity. cosine and "
+    "dot product: mean popularity (0 rarest, 1 most popular) of the ten nearest by each. top: the "
+    "share of all places in those lists that a fiftieth of the films takes; .02 would be even. On "
+    "this service popularity goes into the length with biases and with iALS, not without biases; "
+    "on MovieLens it does so in all three (.69 without biases)."
+)
+BRIDGES = (
+    "Nearly every film has a second genre. Of the neighbours that are of another genre than the "
+    "film: how often is it the film's second one, and how often would chance make it so? A trace "
+    "of a bridge at most; the interval reaches down to chance."
+)
 
 
 def hashing_values(record: dict) -> dict[str, list[float]]:
@@ -407,7 +558,7 @@ def lies_frames() -> Frames:
         alts,
         title="Where t-SNE lies",
         captions=captions,
-        start=[0, 1],
+        start=[1, 3],  # one group far away, at the usual perplexity
     )
 
 
@@ -436,28 +587,3 @@ def films_explorer(
         [films.titles[i] for i in rows], details, {"first genre": first, "ratings": ratings},
         title=f"The {n:,} most rated films of MovieLens small, epoch by epoch", **more,
     )  # fmt: skip
-
-
-WELL_KNOWN = (
-    "Toy Story (1995)",
-    "Star Wars: Episode IV - A New Hope (1977)",
-    "Pulp Fiction (1994)",
-    "Matrix, The (1999)",
-    "Lion King, The (1994)",
-)
-
-
-def well_known(films: MovieLens, vectors: Tensor, least: int = 20) -> pd.DataFrame:
-    """The five nearest films, by cosine, of five that everybody knows.
-
-    Args:
-        films: the set.
-        vectors: `[N, D]`.
-        least: ratings a neighbour must have.
-    """
-    among = films.ratings.item_counts() >= least
-    rows, _ = nearest(vectors, 5, among=among)
-    table = {
-        title: [films.titles[i] for i in rows[films.titles.index(title)]] for title in WELL_KNOWN
-    }
-    return pd.DataFrame(table, index=[f"{i}." for i in range(1, 6)]).T

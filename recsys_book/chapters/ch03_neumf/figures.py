@@ -53,37 +53,33 @@ SETTLED = 0.01
 # ---------------------------------------------------------------- the simulated service
 
 
-def beside_the_ladder(record: dict, ladder: dict) -> pd.DataFrame:
-    """Share of the learnable of chapter 00's models and of this chapter's, in the same worlds.
+def by_what_counts_as_no(answers: dict, ladder: dict) -> pd.DataFrame:
+    """The same service by what a model learns from: clicks, or impressions with a real "no".
 
     Args:
-        record: `ch03/simulated`, whose models learn from clicks alone.
-        ladder: "ladder", where MF and the DNN learn from impressions, clicked and not clicked.
+        answers: `ch02/answers`, with MF on both logs, and EASE.
+        ladder: `ch00/simulated`, with the DNN.
 
     Returns:
-        a row a model: what it learns from, and the mean and interval over the worlds of both; 0 is
-        the list of the most clicked films in both, 1 the oracle's.
+        a row a model: what it learns from, and the mean and interval over the worlds of its share
+        of the learnable by two measures; 0 is the list of the most clicked films, 1 the oracle's.
     """
-    full, here = ladder["figures"]["full"], shares(record)
-    n = min(len(full), len(here["MF"]))  # both begin with world 0
-    there = {
-        name: [
-            share_of_learnable(world[name]["ndcg"], world["Most clicked"]["ndcg"], 1.0)
-            for world in full[:n]
-        ]
-        for name in ("MF", "DNN", "EASE")
-    }
+    worlds, full = answers["figures"]["two logs"], ladder["figures"]["full"]
+    told = {"ndcg": "finds the best ten (NDCG@10)", "clicks": "clicks of its ten films"}
+    dnn = [
+        {m: share_of_learnable(w["DNN"][m], w["Most clicked"][m], w["Oracle"][m]) for m in told}
+        for w in full[: len(worlds)]
+    ]
     rows = {
-        "MF, this chapter": ("clicks", here["MF"][:n]),
-        "MF, chapter 00": ("impressions", there["MF"]),
-        "DNN, chapter 00, told device and time too": ("impressions", there["DNN"]),
-        "EASE, this chapter": ("clicks", here["EASE"][:n]),
-        "EASE, chapter 00": ("clicks", there["EASE"]),
+        "MF (chapter 2)": ("clicks", [world["clicks"] for world in worlds]),
+        "EASE": ("clicks", [world["EASE"] for world in worlds]),
+        "MF (chapter 0)": ("impressions", [world["impressions"] for world in worlds]),
+        "DNN (chapter 0), told the moment": ("impressions", dnn),
     }
-    columns = ("learns from", "share of the learnable")
     table = {
-        name: dict(zip(columns, (log, t_interval(values).text()), strict=True))
-        for name, (log, values) in rows.items()
+        name: {"learns from": log}
+        | {words: t_interval([one[m] for one in runs]).text(2) for m, words in told.items()}
+        for name, (log, runs) in rows.items()
     }
     return pd.DataFrame(table).T
 

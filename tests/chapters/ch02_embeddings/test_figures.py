@@ -1,6 +1,12 @@
 """Maps that lie, and how it is told."""
 
+import numpy as np
+import pytest
+import torch
+
 from recsys_book.chapters.ch02_embeddings import figures
+from recsys_book.chapters.ch02_embeddings.answers import directions
+from recsys_book.reproduce import read_record
 
 
 def test_lies_are_lies():
@@ -11,3 +17,40 @@ def test_lies_are_lies():
     assert truth[0] > 8 and drawn[0] < 2
     truth, drawn = found["pure noise"]
     assert drawn[0] > truth[0] + 0.1
+
+
+def test_figures_of_the_answers_tell_their_means():
+    record = read_record("ch02/answers")
+    key = "preferences off, guess on"
+    kept = figures.handwriting(record, key)
+    assert len(kept["clicks"]) == 5
+    mean = f"{np.mean(kept['clicks']):.2f}".replace("0.", ".")
+    assert f"{key}, MF on clicks, negatives drawn: {mean}" in figures.handwriting_figure(record).alt
+    worth = np.mean(figures.two_logs_values(record, "impressions", "clicks"))
+    told = f"MF on impressions, clicks its ten films would earn: {worth:.2f}".replace("0.", ".")
+    assert told in figures.two_logs_figure(record).alt
+    table = figures.swapped_table(record)
+    assert list(table.index) == [
+        "clicks", "clicks, other setting", "impressions", "impressions, other setting",
+    ]  # fmt: skip
+    alt = figures.spectra_figure(record).alt
+    assert alt.count("equal directions") == 6
+
+
+def test_arrows_after_a_click_turn_towards_each_other_and_apart_without():
+    alt = figures.click_arrows(torch.tensor([1.0, 0.3]), torch.tensor([0.2, 1.0]), lr=1.0).alt
+    assert "a click, dot product from 0.50 to 1.38" in alt
+    assert "no click, dot product from 0.50 to −0.63" in alt
+
+
+def test_words_under_folds_hold_what_the_records_hold():
+    answers, old = read_record("ch02/answers")["figures"], read_record("ch02/embeddings")["figures"]
+    clicks, shown = answers["settings"]["clicks"], answers["settings"]["impressions"]
+    assert (clicks["dim"], clicks["lr"], clicks["epochs"]) == (32, 0.02, 12)
+    assert (shown["dim"], shown["lr"], shown["fall"], shown["epochs"]) == (8, 0.04, 0.6, 6)
+    assert "32 dimensions" in figures.SWAPPED and "six passes" in figures.SWAPPED
+    without = [run["MF without"]["correlation"] for run in old["films"]["length"]]
+    assert np.mean(without) == pytest.approx(0.69, abs=0.006) and ".69" in figures.LENGTHS
+    tuned = answers["spectra"]["films"]["epochs and penalty"]["256"]
+    assert round(np.mean([directions(one) for one in tuned])) == 55
+    assert "55 equal" in figures.SPECTRA

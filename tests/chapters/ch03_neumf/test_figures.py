@@ -113,15 +113,20 @@ def test_a_lucky_epoch_is_what_choosing_on_the_test_gains(record):
     assert figures.mean_gain_by_test(doctored).gap.n == 3
 
 
-def test_the_ladder_is_put_beside_the_race_in_the_same_worlds():
-    race, ladder = read_record("ch03/simulated"), read_record("ch00/simulated")
-    table = figures.beside_the_ladder(race, ladder)["share of the learnable"]
-    n = len(ladder["figures"]["full"])
-    assert table["MF, this chapter"] == t_interval(figures.shares(race)["MF"][:n]).text()
-    world = ladder["figures"]["full"]
-    popular = [w["Most clicked"]["ndcg"] for w in world]
-    share = [(w["MF"]["ndcg"] - p) / (1 - p) for w, p in zip(world, popular, strict=True)]
-    assert table["MF, chapter 00"] == t_interval(share).text()
+def test_what_counts_as_no_is_told_as_recorded():
+    answers, ladder = read_record("ch02/answers"), read_record("ch00/simulated")
+    table = figures.by_what_counts_as_no(answers, ladder)
+    worlds = answers["figures"]["two logs"]
+    told = [world["impressions"]["clicks"] for world in worlds]
+    assert table["clicks of its ten films"]["MF (chapter 0)"] == t_interval(told).text(2)
+    full = ladder["figures"]["full"]
+    popular = [world["Most clicked"]["ndcg"] for world in full]
+    share = [(w["DNN"]["ndcg"] - p) / (1 - p) for w, p in zip(full, popular, strict=True)]
+    row = table.loc["DNN (chapter 0), told the moment"]
+    assert row["finds the best ten (NDCG@10)"] == t_interval(share).text(2)
+    # The same training of MF on impressions, judged by the same people, in both records.
+    ours = [(w["MF"]["ndcg"] - p) / (1 - p) for w, p in zip(full, popular, strict=True)]
+    assert [w["impressions"]["ndcg"] for w in worlds] == pytest.approx(ours, abs=0.02)
 
 
 def test_settings_by_amount_come_in_the_order_of_clicks():

@@ -24,15 +24,6 @@ from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
 from recsys_book.train import History, seeded
 
 LEARNED = ("MF", "GMF", "MLP", "NeuMF")
-#: The box: values of a ladder, or the two ends of a range drawn evenly in its logarithm.
-CHOICES = {
-    "factors": (8, 16, 32, 64, 128, 256),
-    "tower": (8, 16, 32, 64),
-    "n_negatives": (1, 2, 4, 8, 16),
-    "batch_size": (256, 1_024, 4_096),
-    "decay": (0.7, 0.8, 0.9, 1.0),
-}
-RANGES = {"lr": (3e-4, 3e-2), "weight_decay": (1e-9, 1e-4)}
 #: What a model has no use for, which no search of its own has to look beyond.
 WITHOUT = {"MF": {"tower"}, "GMF": {"tower"}, "MLP": {"factors"}, "NeuMF": set()}
 #: Ends that are none: there is no rate that rises with the epochs, and no fewer than one negative.
@@ -62,36 +53,58 @@ class Draw:
     decay: float
 
 
-def draws(n: int, seed: int) -> list[Draw]:
-    """n settings from the box, the same for every model."""
-    random = np.random.RandomState(seed)
-    found = []
-    for _ in range(n):
-        chosen = {name: ladder[random.randint(len(ladder))] for name, ladder in CHOICES.items()}
-        drawn = {
-            name: float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.3g}")
-            for name, (low, high) in RANGES.items()
-        }
-        found.append(Draw(**chosen, **drawn))
-    return found
+@dataclass(frozen=True)
+class Box:
+    """Where settings are drawn from.
+
+    Attributes:
+        choices: knob of `Draw` → its values, from the lowest.
+        ranges: knob → the two ends of a range that is drawn from evenly in its logarithm.
+    """
+
+    choices: Mapping[str, tuple]
+    ranges: Mapping[str, tuple[float, float]]
+
+    def draws(self, n: int, seed: int) -> list[Draw]:
+        """n settings, the same for every model; the first of a longer list are a shorter one's."""
+        random = np.random.RandomState(seed)
+        found = []
+        for _ in range(n):
+            chosen = {knob: of[random.randint(len(of))] for knob, of in self.choices.items()}
+            drawn = {
+                name: float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.3g}")
+                for name, (low, high) in self.ranges.items()
+            }
+            found.append(Draw(**chosen, **drawn))
+        return found
+
+    def beyond(self, name: str, draw: Draw) -> list[Draw]:
+        """Settings one step outside, for every knob of a model that lies at an edge."""
+        found = []
+        for knob, ladder in self.choices.items():
+            value = getattr(draw, knob)
+            for way, edge, step in ((-1, ladder[0], 0.5), (1, ladder[-1], 2.0)):
+                at_edge = value <= edge if way < 0 else value >= edge
+                if at_edge and knob not in WITHOUT[name] and (knob, way) not in NATURAL:
+                    moved = value - 0.1 if knob == "decay" else int(value * step)
+                    found += [replace(draw, **{knob: moved})] if moved > 0 else []
+        for knob, (low, high) in self.ranges.items():
+            value = getattr(draw, knob)
+            for way, near, step in ((-1, value < low * 1.5, 0.5), (1, value > high / 1.5, 2.0)):
+                if near and (knob, way) not in NATURAL:
+                    found.append(replace(draw, **{knob: value * step}))
+        return found
 
 
-def beyond(name: str, draw: Draw) -> list[Draw]:
-    """Settings one step outside the box, for every knob of a model that lies at an edge of it."""
-    found = []
-    for knob, ladder in CHOICES.items():
-        value = getattr(draw, knob)
-        for way, edge, step in ((-1, ladder[0], 0.5), (1, ladder[-1], 2.0)):
-            at_edge = value <= edge if way < 0 else value >= edge
-            if at_edge and knob not in WITHOUT[name] and (knob, way) not in NATURAL:
-                moved = value - 0.1 if knob == "decay" else int(value * step)
-                found += [replace(draw, **{knob: moved})] if moved > 0 else []
-    for knob, (low, high) in RANGES.items():
-        value = getattr(draw, knob)
-        for way, near, step in ((-1, value < low * 1.5, 0.5), (1, value > high / 1.5, 2.0)):
-            if near and (knob, way) not in NATURAL:
-                found.append(replace(draw, **{knob: value * step}))
-    return found
+#: On the NCF split, of a million pairs.
+ON_MOVIELENS = Box(
+    choices={
+        "factors": (8, 16, 32, 64, 128, 256), "tower": (8, 16, 32, 64),
+        "n_negatives": (1, 2, 4, 8, 16), "batch_size": (256, 1_024, 4_096),
+        "decay": (0.7, 0.8, 0.9, 1.0),
+    },
+    ranges={"lr": (3e-4, 3e-2), "weight_decay": (1e-9, 1e-4)},
+)  # fmt: skip
 
 
 def make(name: str, log: Interactions, draw: Draw, seed: int) -> nn.Module:

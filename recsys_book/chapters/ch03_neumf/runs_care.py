@@ -32,6 +32,7 @@ from recsys_book.train import NotFinite
 
 NAME = "ch03/care"
 SEEDS = (0, 1, 2)
+BOX = care.ON_MOVIELENS
 DRAWS, DRAW_SEED = 24, 20_170_403
 FIRST, SECOND = (2, 6), (5, 2)  # epochs, and how many draws go on after them
 MAX_EPOCHS, PATIENCE = 60, 3
@@ -71,7 +72,7 @@ class Work(Pieces):
     @piece
     def search(self, name: str) -> dict:
         """The best draw: "best" with its "epochs" and "score", and every rung of the halving."""
-        at_work, rungs = care.draws(DRAWS, DRAW_SEED), []
+        at_work, rungs = BOX.draws(DRAWS, DRAW_SEED), []
         for epochs, go_on in (FIRST, SECOND):
             found = {draw: self.tried(name, draw, epochs, None) for draw in at_work}
             wait_for(*found.values())
@@ -84,7 +85,7 @@ class Work(Pieces):
         for _ in range(STEPS_BEYOND):
             outside = {
                 draw: self.tried(name, draw, MAX_EPOCHS, PATIENCE)
-                for draw in care.beyond(name, best)
+                for draw in BOX.beyond(name, best)
                 if draw not in ended
             }
             wait_for(*outside.values())
@@ -264,7 +265,7 @@ def settings() -> dict:
     """What decides the figures besides the code."""
     return {
         "draws": (DRAWS, DRAW_SEED), "halving": (FIRST, SECOND, MAX_EPOCHS, PATIENCE),
-        "box": (care.CHOICES, care.RANGES), "sgd": SGD_EPOCHS, "seeds": SEEDS,
+        "box": asdict(BOX), "sgd": SGD_EPOCHS, "seeds": SEEDS,
     }  # fmt: skip
 
 

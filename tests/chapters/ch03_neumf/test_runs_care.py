@@ -1,6 +1,7 @@
 """Chapter 03's search with equal care: the box, its edges, and the whole run on a small split."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,15 +11,16 @@ from recsys_book.chapters.ch03_neumf.care import Draw
 from recsys_book.reproduce.record import provenance, read_record
 from recsys_book.reproduce.runs import remake
 
+BOX = care.ON_MOVIELENS
 INSIDE = Draw(32, 16, 0.003, 1e-6, 4, 1_024, 0.9)
 
 
 def test_draws_lie_in_the_box_and_are_the_same_for_all():
-    found = care.draws(200, seed=0)
-    assert found[:24] == care.draws(24, seed=0) and len(set(found)) == 200
-    for knob, ladder in care.CHOICES.items():
+    found = BOX.draws(200, seed=0)
+    assert found[:24] == BOX.draws(24, seed=0) and len(set(found)) == 200
+    for knob, ladder in BOX.choices.items():
         assert {getattr(draw, knob) for draw in found} == set(ladder)
-    for knob, (low, high) in care.RANGES.items():
+    for knob, (low, high) in BOX.ranges.items():
         values = [getattr(draw, knob) for draw in found]
         assert low <= min(values) < low * 3 and high / 3 < max(values) <= high
 
@@ -38,7 +40,7 @@ def test_draws_lie_in_the_box_and_are_the_same_for_all():
 )
 def test_a_choice_at_an_edge_is_looked_beyond(name, knobs, moved):
     draw = Draw(**{**vars(INSIDE), **knobs})
-    found = care.beyond(name, draw)
+    found = BOX.beyond(name, draw)
     changed = [
         (knob, value)
         for one in found
@@ -65,7 +67,7 @@ def figures(monkeypatch, tmp_path, split):
     }.items():  # fmt: skip
         monkeypatch.setattr(run, name, value)
     small = {"factors": (4, 8, 16), "tower": (2, 4), "n_negatives": (1, 2)}
-    monkeypatch.setattr(care, "CHOICES", {**care.CHOICES, **small})
+    monkeypatch.setattr(run, "BOX", replace(BOX, choices={**BOX.choices, **small}))
     monkeypatch.setattr(run, "prepare", lambda: split)
     remake(run.NAME, workers=0)
     [record] = list((tmp_path / "ch03").iterdir())  # the pieces are gone

@@ -1,23 +1,21 @@
 """NeuMF's training speed: this book's loop beside the textbook loop and beside RecBole.
 
-    python -m recsys_book.chapters.ch03_neumf.bench_speed [--recbole PYTHON] [--epochs 2]
+    python -m recsys_book.chapters.ch03_neumf.bench_speed [--recbole PYTHON]
 
 It needs NCF's split of MovieLens-1M.
 
 One model for all: 32 factors, vectors of 64 for the tower, tower 128-64-32, four negatives a
-positive drawn anew every epoch, Adam, the training pairs of the NCF split. After every epoch HR@10
-on the validation items, among 99 others drawn once, the same for all. "Examples" are positives and
-negatives together.
+positive drawn anew every epoch, Adam, float32, the training pairs of the NCF split. After every
+epoch HR@10 on the validation items, among 99 others drawn once, the same for all. "Examples" are
+positives and negatives together.
 
+- ours and RecBole 1.2.1, at the same sizes of a batch, in turn; then each one's quickest size is
+  compared. RecBole lives in an environment of its own (it wants older packages), made for instance
+  by `pip install "setuptools<81" numpy==1.26.4 "pandas<3" torch==2.13.0 recbole==1.2.1`.
 - textbook: a Dataset with __getitem__, a DataLoader with batches of 256 examples, negatives by
   trial and error in Python, the model as most tutorials write it.
-- RecBole 1.2.1, in an environment of its own (it wants older packages), made for instance by
-  `pip install "setuptools<81" numpy==1.26.4 "pandas<3" torch==2.13.0 recbole==1.2.1`; several batch
-  sizes are tried on one epoch, and the quickest is kept.
-- ours: batches of 8,192 positives, in float32 and, where the processor has it, in bfloat16; there
-  also smaller ones, which are slower and learn more from each example.
 
-Learning rates are given below, one for each batch size. Compare within one run only.
+Compare within one run only.
 """
 
 from __future__ import annotations
@@ -36,19 +34,21 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from recsys_book.chapters.ch03_neumf import lab
+from recsys_book.chapters.ch03_neumf.contest import Judge, make_judge
 from recsys_book.data import load
 from recsys_book.data.ncf_ml_1m import NCFSplit
+from recsys_book.evaluate import leave_one_out
 from recsys_book.losses import bce
-from recsys_book.machine import has_bfloat16, keep_freed_memory, threads_wanted, use_threads
+from recsys_book.machine import keep_freed_memory, threads_wanted, use_threads
 from recsys_book.models.ncf import NeuMF
 from recsys_book.sampling import UnseenItems, beside_negatives
 from recsys_book.train import fit
 
-FACTORS, N_NEGATIVES, TARGET = 32, 4, 0.78
-OURS = {8_192: 0.008, 1_024: 0.003, 256: 0.0015}  # batch, in positives: learning rate
-TEXTBOOK = {"batch": 256, "lr": 0.001}  # batches count examples
-RECBOLE_BATCHES = {8_192: 0.002, 20_480: 0.004, 81_920: 0.008}  # examples: learning rate
+FACTORS, N_NEGATIVES = 32, 4
+TOWER = (4 * FACTORS, 2 * FACTORS, FACTORS)
+TEXTBOOK = {"batch": 256, "lr": 0.001}
+#: Examples a step: the learning rate, of ours and of RecBole's.
+BATCHES = {1_020: 0.001, 8_190: 0.002, 20_480: 0.004, 81_920: 0.008}
 
 
 # ---------------------------------------------------------------- the textbook loop
@@ -87,7 +87,7 @@ class TextbookNeuMF(nn.Module):
         self.u, self.v = nn.Embedding(n_users, 2 * FACTORS), nn.Embedding(n_items, 2 * FACTORS)
         for table in (self.p, self.q, self.u, self.v):
             nn.init.normal_(table.weight, std=0.01)
-        widths = [4 * FACTORS, *lab.tower(FACTORS)]
+        widths = [4 * FACTORS, *TOWER]
         layers = []
         for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
@@ -99,7 +99,7 @@ class TextbookNeuMF(nn.Module):
         return self.output(torch.cat([self.p(users) * self.q(items), tower], -1)).squeeze(-1)
 
 
-def textbook(split: NCFSplit, judge: lab.PaperJudge, epochs: int) -> dict:
+def textbook(split: NCFSplit, judge: Judge, epochs: int) -> dict:
     """Train the textbook way; seconds of sampling, training and evaluation by epoch."""
     train = split.train
     torch.manual_seed(0)
@@ -124,21 +124,23 @@ def textbook(split: NCFSplit, judge: lab.PaperJudge, epochs: int) -> dict:
 # ---------------------------------------------------------------- ours
 
 
-def ours(split: NCFSplit, judge: lab.PaperJudge, epochs: int, amp: bool, size: int) -> dict:
+def ours(split: NCFSplit, judge: Judge, epochs: int, batch: int) -> dict:
     """Train with the book's `fit`."""
-    train, told = split.train, Told(f"ours, {size:,}, {'bfloat16' if amp else 'float32'}")
+    train, told = split.train, Told(f"ours, batch {batch:,}")
     torch.manual_seed(0)
-    model = NeuMF(train.n_users, train.n_items, FACTORS, 2 * FACTORS, lab.tower(FACTORS))
+    model = NeuMF(train.n_users, train.n_items, FACTORS, 2 * FACTORS, TOWER)
     unseen = UnseenItems(train)
-    optimizer = torch.optim.Adam(model.parameters(), lr=OURS[size], fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=BATCHES[batch], fused=True)
 
     def batches(epoch, generator):
         told.start()
-        for rows in torch.randperm(len(train), generator=generator).split(size):
+        for rows in torch.randperm(len(train), generator=generator).split(
+            batch // (1 + N_NEGATIVES)
+        ):
             pairs = train.user[rows], train.item[rows]
-            batch = beside_negatives(*pairs, unseen, N_NEGATIVES, generator)
+            examples = beside_negatives(*pairs, unseen, N_NEGATIVES, generator)
             told.stop("sampling")
-            yield batch
+            yield examples
             told.stop("training")
 
     def validate(model):
@@ -148,8 +150,7 @@ def ours(split: NCFSplit, judge: lab.PaperJudge, epochs: int, amp: bool, size: i
 
     fit(
         model, batches, lambda model, batch: bce(model(batch[0], batch[1]), batch[2]), optimizer,
-        schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, lab.DECAY)],
-        validate=validate, max_epochs=epochs, patience=None, amp=amp,
+        validate=validate, max_epochs=epochs, patience=None,
     )  # fmt: skip
     return told.figures()
 
@@ -157,8 +158,8 @@ def ours(split: NCFSplit, judge: lab.PaperJudge, epochs: int, amp: bool, size: i
 # ---------------------------------------------------------------- RecBole
 
 
-def recbole(python: str, split: NCFSplit, judge: lab.PaperJudge, epochs: int) -> dict:
-    """Train RecBole's NeuMF in its own environment, at the quickest of several batch sizes."""
+def recbole(python: str, split: NCFSplit, judge: Judge, epochs: int, batch: int) -> dict:
+    """Train RecBole's NeuMF in its own environment."""
     here = Path(__file__).with_name("bench_recbole.py")
     with tempfile.TemporaryDirectory() as folder:
         arrays = {
@@ -166,22 +167,14 @@ def recbole(python: str, split: NCFSplit, judge: lab.PaperJudge, epochs: int) ->
             "candidates": judge.candidates.numpy(),
         }  # fmt: skip
         np.savez(Path(folder) / "pairs.npz", **arrays)
-
-        def run(batch: int, n: int) -> dict:
-            command = [python, str(here), folder, str(batch), str(RECBOLE_BATCHES[batch]), str(n)]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-            if done.returncode:
-                raise RuntimeError(f"RecBole failed: {done.stderr[-2_000:]}")
-            return json.loads(done.stdout.strip().splitlines()[-1])
-
-        rates = {}
-        for batch in RECBOLE_BATCHES:
-            first = run(batch, 1)
-            rates[batch] = first["examples"] / first["training"][0]
-            print(f"  RecBole, batch {batch:,}: {rates[batch]:,.0f} examples a second", flush=True)
-        best = max(rates, key=rates.get)
-        found = run(best, epochs)
-    told = Told(f"RecBole, batch {best:,}")
+        numbers = [str(batch), str(BATCHES[batch]), str(epochs)]
+        done = subprocess.run(
+            [python, str(here), folder, *numbers], capture_output=True, text=True, cwd=folder
+        )
+        if done.returncode:
+            raise RuntimeError(f"RecBole failed: {done.stderr[-2_000:]}")
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+    told = Told(f"RecBole, batch {batch:,}")
     for seconds, scoring, hit_rate in zip(
         found["training"], found["evaluation"], found["hit_rate"], strict=True
     ):
@@ -192,9 +185,9 @@ def recbole(python: str, split: NCFSplit, judge: lab.PaperJudge, epochs: int) ->
 # ---------------------------------------------------------------- telling
 
 
-def hit_rate(judge: lab.PaperJudge, model) -> float:
+def hit_rate(judge: Judge, model) -> float:
     """HR@10 on the validation items."""
-    return float(judge.validation_report(model).hit_rate.mean())
+    return float(leave_one_out(model, judge.split.users, judge.candidates).hit_rate.mean())
 
 
 class Told:
@@ -222,17 +215,14 @@ class Told:
         print(f"  {self.name}, epoch {len(self.rows)}: {parts}; HR@10 {hit_rate:.4f}", flush=True)
 
     def figures(self) -> dict:
-        """Examples a second without evaluation, HR by epoch, seconds until TARGET."""
+        """Examples a second without evaluation, and HR by epoch."""
         busy = [
             sum(s for part, s in spent.items() if part != "evaluation") for _, spent, _ in self.rows
         ]
-        n = sum(n for n, _, _ in self.rows)
-        reached = [i for i, (_, _, hit_rate) in enumerate(self.rows) if hit_rate >= TARGET]
         return {
             "name": self.name,
-            "rate": n / sum(busy),
+            "rate": sum(n for n, _, _ in self.rows) / sum(busy),
             "hit_rate": [hit_rate for _, _, hit_rate in self.rows],
-            "to_target": sum(busy[: reached[0] + 1]) if reached else None,
         }
 
 
@@ -240,30 +230,36 @@ def main() -> None:
     use_threads(threads_wanted())  # $RECSYS_BOOK_THREADS, or one
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recbole", metavar="PYTHON", help="the Python of RecBole's environment")
-    parser.add_argument("--epochs", type=int, default=2, help="of the textbook loop and RecBole")
-    parser.add_argument("--ours", type=int, default=4, help="epochs of ours")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES), choices=BATCHES)
     parser.add_argument("--no-textbook", action="store_true")
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     keep_freed_memory()
     split = load("ncf-ml-1m")
-    judge = lab.make_judge(split)
+    judge = make_judge(split)
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    table = [ours(split, judge, options.ours, False, max(OURS))]
-    if has_bfloat16():
-        table += [ours(split, judge, options.ours, True, size) for size in OURS]
-    if options.recbole:
-        table.append(recbole(options.recbole, split, judge, options.epochs))
+    table, theirs = {}, {}
+    for batch in options.batches:
+        table[batch] = ours(split, judge, options.epochs, batch)
+        if options.recbole:
+            theirs[batch] = recbole(options.recbole, split, judge, options.epochs, batch)
+    rows = [*table.values(), *theirs.values()]
     if not options.no_textbook:
-        table.append(textbook(split, judge, options.epochs))
-    first = max(row["rate"] for row in table)
-    for row in table:
+        rows.append(textbook(split, judge, options.epochs))
+    first = max(row["rate"] for row in rows)
+    for row in rows:
         hits = " ".join(f"{h:.3f}" for h in row["hit_rate"])
-        target = f"{row['to_target']:.0f} s" if row["to_target"] else "not reached"
         print(
             f"{row['name']:24s} {row['rate']:>11,.0f} examples a second "
-            f"(1 : {first / row['rate']:.1f})  HR@10 by epoch {hits}  to {TARGET}: {target}"
+            f"(1 : {first / row['rate']:.1f})  HR@10 by epoch {hits}"
         )
+    for batch, row in theirs.items():
+        times = table[batch]["rate"] / row["rate"]
+        print(f"batch {batch:,}: ours is {times:.2f} times as fast as RecBole's")
+    if theirs:
+        best = [max(row["rate"] for row in of.values()) for of in (table, theirs)]
+        print(f"each at its quickest batch: {best[0] / best[1]:.2f} times as fast")
 
 
 if __name__ == "__main__":

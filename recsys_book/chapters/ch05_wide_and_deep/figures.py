@@ -204,14 +204,14 @@ def beside_ladder(record: dict, ladder_record: dict, figure: str) -> dict[str, l
     }
     full = ladder_record["figures"]["full"]
     places = [ladder_record["seeds"].index(seed) for seed in worlds]
-    rows["DNN of chapter 00"] = [full[place]["DNN"][figure] for place in places]
+    rows["DNN of chapter 0"] = [full[place]["DNN"][figure] for place in places]
     return rows
 
 
 def beside_ladder_table(record: dict, ladder_record: dict) -> pd.DataFrame:
     """Chapter 00's DNN beside this chapter's models: log-loss and AUC, with how each is trained."""
     trained = {name: lab.KINDS[name][1] for name in ("wide & deep", "deep")}
-    trained["DNN of chapter 00"] = "Adam"
+    trained["DNN of chapter 0"] = "Adam"
     columns = {
         words: {
             name: t_interval(values).text(4)
@@ -225,7 +225,7 @@ def beside_ladder_table(record: dict, ladder_record: dict) -> pd.DataFrame:
 def ladder_gap(record: dict, ladder_record: dict, figure: str) -> Comparison:
     """Chapter 00's DNN minus wide & deep on the service's own log, paired over worlds."""
     values = beside_ladder(record, ladder_record, figure)
-    return by_world(values["DNN of chapter 00"], values["wide & deep"])
+    return by_world(values["DNN of chapter 0"], values["wide & deep"])
 
 
 # ---------------------------------------------------------------- L1

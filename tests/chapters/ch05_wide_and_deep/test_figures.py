@@ -142,13 +142,13 @@ def test_chapter_00s_dnn_stands_beside_by_world(record):
         "figures": {"full": [{"DNN": {"auc": 0.7 + i / 10, "log_loss": 0.4}} for i in range(3)]},
     }
     values = figures.beside_ladder(own, ladder, "auc")
-    assert values["DNN of chapter 00"] == pytest.approx([0.7, 0.8])
+    assert values["DNN of chapter 0"] == pytest.approx([0.7, 0.8])
     place = list(run.IN_CHARGE).index("wide & deep")
     assert values["wide & deep"] == pytest.approx([0.6 + 0.01 * place + w for w in (0.001, 0.002)])
     gap = figures.ladder_gap(own, ladder, "log_loss")
     assert gap.value == pytest.approx(-0.1) and gap.gap.n == 2
     table = figures.beside_ladder_table(own, ladder)
-    assert table.loc["DNN of chapter 00", "trained by"] == "Adam"
+    assert table.loc["DNN of chapter 0", "trained by"] == "Adam"
     assert table.loc["wide & deep", "log-loss"].startswith("0.5000")
 
 

@@ -523,9 +523,12 @@ def _is_count(value: object, least: int) -> bool:
 
 def _digits(record: Mapping) -> int:
     """Decimals that show what the interval (or the margin, or the difference) can tell: two digits
-    of half its length, and no more than four."""
+    of half its length, as many as keep an end beside 0 from being shown as 0, no more than four."""
     if record["low"] is not None and record["high"] > record["low"]:
         scale = (record["high"] - record["low"]) / 2
+        nearest = min(abs(record["low"]), abs(record["high"]))
+        if record["low"] * record["high"] > 0 and nearest < 0.05 * scale:
+            scale = max(10 * nearest, 1e-4)
     else:
         scale = record["margin"] or abs(record["value"])
     if record["ratio"]:

@@ -19,6 +19,7 @@ from recsys_book.show.claims import (
     drawn,
     evidence,
     folded,
+    interval_text,
     measured,
     records_of,
     statement,
@@ -167,6 +168,20 @@ def test_where_nothing_varies_no_interval_is_made_of_it():
 def test_an_interval_too_narrow_for_its_digits_is_not_shown_as_zero_to_zero():
     made = claim("A is B", by_start([1e-6, -1e-6, 0], 0.0), "=", "nats", margin=0.001)
     assert "95 % interval narrower than .0001, 3 random starts" in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (0.0004, 0.061, ".0004 to .0610"),
+        (-0.061, -0.0004, "−.0610 to −.0004"),
+        (0.012, 0.061, ".012 to .061"),
+        (-0.004, 0.061, "−.004 to .061"),
+    ],
+)
+def test_an_end_that_is_not_zero_is_not_shown_as_zero(low, high, told):
+    record = {"low": low, "high": high, "value": (low + high) / 2, "ratio": False, "margin": None}
+    assert interval_text(record) == told
 
 
 @pytest.mark.parametrize(

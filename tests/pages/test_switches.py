@@ -31,9 +31,7 @@ def test_every_switch_changes_what_is_shown_somewhere(widget):
             radios.nth(i).check()
             assert radios.nth(i).is_checked()
             seen.add(widget.evaluate(SHOWN))
-        # Ties seldom happen between trained models: that switch may change nothing, and says so.
-        name = widget.locator("legend").nth(s).inner_text()
-        assert len(seen) > before or name == "ties", name
+        assert len(seen) > before, widget.locator("legend").nth(s).inner_text()
 
 
 def test_flipping_the_rules_makes_another_model_win(widget):

@@ -156,7 +156,7 @@ def race_figure(record: dict) -> Picture:
     """Every model: a dot a world, and the mean with its interval."""
     names = record["figures"]["worlds"][0]["share"]
     order = sorted(names, key=lambda name: np.mean(shares(record, name)))
-    figure, ax = plt.subplots(figsize=(6.8, 0.7 + 0.36 * len(order)))
+    figure, ax = plt.subplots(figsize=(6.0, 0.9 + 0.42 * len(order)))
     told = []
     for y, name in enumerate(order):
         values = shares(record, name)

@@ -157,8 +157,8 @@ def fold(one: Assignment) -> str:
         f"<details><summary><b>Exercises</b> ({NUMBERS[len(one.rows)]}, about {one.minutes} "
         "minutes)</summary>",
         "",
-        "They stand in a notebook of their own and check themselves: an answer holds, or you are "
-        f"told what it looks like. [Open it in Colab]({one.colab}); in Jupyter it is "
+        "They are in a notebook of their own, which checks your answers and says what seems to be "
+        f"wrong with one. [Open it in Colab]({one.colab}); in Jupyter it is "
         # Not as Markdown: Sphinx would look for a page of that name. The build puts the file there.
         f'<a href="../book/{one.copy}">{name}</a>.',
         "",

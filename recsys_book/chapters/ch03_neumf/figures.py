@@ -54,12 +54,12 @@ SIDES = {
         "Three worlds. Without a hidden layer the tower must give everybody the same list, and is "
         "not told apart from popularity. With three layers it is above popularity in all three "
         "worlds; with one, two or four it comes to nothing, or below, in at least one of them. The "
-        "paper finds more layers better, on its data.",
+        "paper finds more layers better in most of its settings.",
     ),
     "negatives": (
         "How many negatives per click?",
-        "Three worlds. One is too few for MF; from three or four on both curves are "
-        "flat. The paper finds 3 to 6 best, and on its second data set more than 7 hurt.",
+        "Three worlds. One is too few for MF; from three or four on both curves are flat. The "
+        "paper finds 3 to 6 best, and on its second data set more than 7 hurt.",
     ),
     "amounts": (
         "Does NeuMF win with more data?",
@@ -101,9 +101,8 @@ TUNED = (
     "and ended at 0."
 )
 KNOBS = {
-    "lr": "rate", "weight_decay": "L2", "tower": "tower's last layer", "n_negatives": "negatives",
-    "batch_size": "batch", "decay": "rate kept per epoch", "l2": "L2", "dim": "factors",
-    "unobserved_weight": "weight of the unobserved", "frequency_exponent": "exponent of L2",
+    "lr": "rate", "weight_decay": "L2", "n_negatives": "negatives", "batch_size": "batch",
+    "l2": "L2", "dim": "factors", "unobserved_weight": "weight of the unobserved",
     "k": "neighbours",
 }  # fmt: skip
 #: On the NCF split a difference in HR@10 under this settles nothing. The record holds no hits of

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from recsys_book.chapters.ch03_neumf import race
 from recsys_book.chapters.ch03_neumf import simulated as lab
 from recsys_book.chapters.ch03_neumf.lab import ALPHAS, Setting, hill_climb, score_of
 from recsys_book.chapters.ch03_neumf.runs_paper import times
@@ -122,7 +123,7 @@ def choose_by_depth(judge: Judge, places: Sequence[int]) -> dict[str, dict]:
         scored = []
         for place in places:
             setting = draws[place]
-            make = lab.deep_maker(lab.depths(setting.factors)[depth], setting.factors, 0)
+            make = lab.deep_maker(race.depths(setting.factors)[depth], setting.factors, 0)
             scored.append((lab.choose_epochs(judge, make, setting, 0)[1].best_score, place))
         best[str(depth)] = asdict(draws[max(scored)[1]])
     return best
@@ -133,7 +134,7 @@ def depth_and_negatives(judge: Judge, by_depth: dict, settings: dict, seed: int)
     depth, negatives = {}, {}
     for key, knobs in by_depth.items():
         setting = Setting(**knobs)
-        make = lab.deep_maker(lab.depths(setting.factors)[int(key)], setting.factors, seed)
+        make = lab.deep_maker(race.depths(setting.factors)[int(key)], setting.factors, seed)
         depth[key] = lab.train_and_test(judge, make, setting, seed)["share"]
     for name in ("MF", "NeuMF"):
         for n in NEGATIVES:
@@ -146,7 +147,7 @@ def depth_and_negatives(judge: Judge, by_depth: dict, settings: dict, seed: int)
 def amount(name: str, share: float) -> dict:
     """One model on one amount of data, with settings chosen for it."""
     first, *others = TUNING_WORLDS
-    tuning = lambda seed: lab.judge_share(simulate(seed=seed, days=DAYS), share)
+    tuning = lambda seed: race.course_of_share(simulate(seed=seed, days=DAYS), share).judge
     if name in CLOSED:
         knobs = choose_closed(tuning(first), name)
     else:
@@ -154,7 +155,7 @@ def amount(name: str, share: float) -> dict:
         knobs = choose_of_finalists([tuning(seed) for seed in others], name, tried)["best"]
     found = {"setting": knobs, "clicks": [], "share": []}
     for seed in SEEDS:
-        judge = lab.judge_share(simulate(seed=seed, days=DAYS), share)
+        judge = race.course_of_share(simulate(seed=seed, days=DAYS), share).judge
         if name in CLOSED:
             score = lab.learnable(judge, CLOSED[name](judge.refit, **knobs))
         else:

@@ -17,39 +17,12 @@ from recsys_book.data.interactions import Interactions
 from recsys_book.implicit import train_implicit
 from recsys_book.metrics import share_of_learnable
 from recsys_book.models.ncf import GMF, NCFMLP, NeuMF
-from recsys_book.service.click_models import Cut
-from recsys_book.service.judge import Judge, make_judge
-from recsys_book.service.oracle import make_ranking
-from recsys_book.service.world import World
+from recsys_book.service.judge import Judge
 from recsys_book.train import History, seeded
 
 BATCH = 1_024  # observed pairs a step
 MAX_EPOCHS, PATIENCE = 25, 4
 SGD_EPOCHS = 6
-
-
-def judge_share(world: World, share: float, seed: int = 0, n_users: int = 1_000) -> Judge:
-    """A judge for a random share of the clicks, so that the amount of data is all that changes.
-
-    A tenth of the clicks kept is held out, at random, to choose by; the test asks the oracle about
-    the last four days.
-
-    Args:
-        world: with its log.
-        share: of the clicks before the last four days that are kept, above 0, at most 1.
-        seed: of the draw.
-        n_users: asked about in the test.
-    """
-    if not 0 < share <= 1:
-        raise ValueError(f"share is {share}; it must be above 0 and at most 1")
-    cut = Cut(world, test_from=world.days - 4)
-    ranking = make_ranking(cut, n_users)
-    clicks = cut.clicks().without_repeats()
-    generator = torch.Generator().manual_seed(seed)
-    kept = clicks[torch.randperm(len(clicks), generator=generator)[: round(share * len(clicks))]]
-    n_held = len(kept) // 10
-    held, train = kept[:n_held], kept[n_held:]
-    return make_judge(train, held, kept, ranking)
 
 
 def learnable(judge: Judge, model) -> float:
@@ -127,11 +100,6 @@ def deep_maker(hidden: Sequence[int], factors: int, seed: int):
     return make
 
 
-def depths(factors: int, deepest: int = 4) -> list[tuple[int, ...]]:
-    """Towers of 0 to `deepest` hidden layers, all ending in `factors`, each twice the next."""
-    return [tuple(factors * 2**i for i in reversed(range(depth))) for depth in range(deepest + 1)]
-
-
 def fuse_and_test(
     judge: Judge,
     gmf: tuple[GMF, GMF],
@@ -165,25 +133,6 @@ def fuse_and_test(
     if epochs:
         fine_tune(model, judge.refit, epochs=epochs, **more)
     return {"start": start, "share": learnable(judge, model), "epochs": epochs, "model": model}
-
-
-def refit_watching_the_tower(
-    judge: Judge, setting: Setting, epochs: int, seed: int
-) -> tuple[NeuMF, list[torch.Tensor]]:
-    """`refit` of a NeuMF that also keeps its tower's film vectors.
-
-    Returns:
-        the model, and the vectors `[N, D]` before training and after every epoch.
-    """
-    kept: list[torch.Tensor] = []
-
-    def keep(_: int, model: nn.Module) -> None:
-        kept.append(model.mlp.item_vectors.weight.detach().clone())
-
-    model = make_model("NeuMF", judge.refit, setting.factors, seed)
-    keep(-1, model)
-    adam(model, judge.refit, setting, seed, epochs=epochs, after_epoch=keep)
-    return model, kept
 
 
 def validation_score(judge: Judge, name: str, setting: Setting) -> float:

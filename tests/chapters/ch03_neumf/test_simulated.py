@@ -55,19 +55,7 @@ def test_every_draw_is_tried_in_order(monkeypatch):
     assert found == [setting.lr for setting in service.draw_settings(5)]
 
 
-def test_more_data_is_more_of_the_same_clicks():
-    world = simulate(n_users=150, n_films=120, days=12)
-    small, large = (service.judge_share(world, share) for share in (0.25, 1.0))
-    assert len(small.refit) == round(0.25 * len(large.refit))
-    assert set(small.refit.keys().tolist()) <= set(large.refit.keys().tolist())
-    for judge in (small, large):
-        assert len(judge.train) == len(judge.refit) - len(judge.refit) // 10
-    with pytest.raises(ValueError, match="share is 0"):
-        service.judge_share(world, 0)
-
-
-def test_depths_halve_from_layer_to_layer():
-    assert service.depths(8) == [(), (8,), (16, 8), (32, 16, 8), (64, 32, 16, 8)]
+def test_a_tower_of_any_depth_begins_with_vectors_that_fit():
     log = Interactions(torch.tensor([0, 1]), torch.tensor([2, 0]), 2, 3)
     assert service.deep_maker((32, 16, 8), 8, seed=0)(log).mlp_dim == 16
     assert service.deep_maker((), 8, seed=0)(log).output.in_features == 8

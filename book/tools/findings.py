@@ -4,7 +4,7 @@ A Sphinx extension, named in _config.yml. While a page is read, the records of i
 from its executed notebook: the one in the notebook cache that the page itself is made from. They
 are kept in Sphinx's environment, so that an incremental build forgets what it reads anew and keeps
 the rest. When all pages are read, the table takes the place of the directive `{findings}`, and a
-single claim that of `{finding}` with its sentence; `{levels}` gives its two numbers in a line.
+single claim that of `{finding}` with its sentence; roles give a part of it in a line (`PARTS`).
 
 A chapter without a claim, a broken record, a claim that its page does not show, or two claims with
 one sentence: each stops the build, before a page is written.
@@ -342,17 +342,27 @@ class FindingDirective(SphinxDirective):
         return [one_finding(sentence=" ".join(" ".join(self.content).split()))]
 
 
-def levels_role(name, rawtext, text, lineno, inliner, options=None, content=None):
-    """`{levels}`: both numbers of one claim, called by its sentence, within a line of text."""
+#: Parts of a claim that can stand within a line of text, by the name of their role.
+PARTS = {
+    "levels": lambda record: statement(record).removeprefix(record["claim"] + ": "),
+    "difference": figure_text,
+    "interval": interval_text,
+    "varied": lambda record: f"{record['n']:,} {record['over']}",
+}
+
+
+def part_role(name, rawtext, text, lineno, inliner, options=None, content=None):
+    """`{levels}`, `{difference}`, `{interval}`, `{varied}`: a part of one claim, called by its
+    sentence, within a line of text."""
     env = inliner.document.settings.env
     _shown_on(env).add(env.docname)
-    return [one_finding(sentence=" ".join(text.split()), levels=True)], []
+    return [one_finding(sentence=" ".join(text.split()), part=name)], []
 
 
-def render_levels(finding: Finding, to_root: str) -> str:
-    """The two numbers of a claim, as the way to where it is made."""
-    both = statement(finding.record).removeprefix(finding.record["claim"] + ": ")
-    return f'<a href="{to_root}{finding.address}">{html.escape(both)}</a>'
+def render_part(finding: Finding, part: str, to_root: str) -> str:
+    """A part of a claim, as the way to where the claim is made."""
+    words = html.escape(PARTS[part](finding.record))
+    return f'<a href="{to_root}{finding.address}">{words}</a>'
 
 
 def render_one(finding: Finding, to_root: str) -> str:
@@ -371,8 +381,8 @@ def fill_in(app, doctree, docname) -> None:
         for node in called:
             if node["sentence"] not in known:
                 raise FindingsError(f"{docname}: nobody claims “{node['sentence']}”")
-            shown = render_levels if node.get("levels") else render_one
-            text = shown(known[node["sentence"]], to_root)
+            finding, part = known[node["sentence"]], node.get("part")
+            text = render_part(finding, part, to_root) if part else render_one(finding, to_root)
             node.replace_self(nodes.raw("", text, format="html"))
     for node in list(doctree.findall(placeholder)):
         to_root = relative_uri(app.builder.get_target_uri(docname), "")
@@ -394,7 +404,8 @@ def setup(app) -> dict:
     app.add_node(one_finding)
     app.add_directive("findings", FindingsDirective)
     app.add_directive("finding", FindingDirective)
-    app.add_role("levels", levels_role)
+    for name in PARTS:
+        app.add_role(name, part_role)
     app.connect("env-updated", check_all)
     app.connect("doctree-resolved", fill_in)
     app.connect("build-finished", write_list)

@@ -318,7 +318,7 @@ def evidence(record: Mapping) -> str:
     if record["margin"] is not None:
         parts.append(f"margin {_number(record['margin'], _digits(record))}")
     if record["low"] is not None and record["high"] - record["low"] < 1e-3 * abs(record["value"]):
-        parts.append(f"the same in all {record['n']:,} {record['over']}")
+        parts.append(f"within a thousandth of it in all {record['n']:,} {record['over']}")
     elif bounds := interval_text(record):
         parts += [f"95 % interval {bounds}", f"{record['n']:,} {record['over']}"]
     if record["note"]:
@@ -527,7 +527,7 @@ def _digits(record: Mapping) -> int:
     if record["low"] is not None and record["high"] > record["low"]:
         scale = (record["high"] - record["low"]) / 2
         nearest = min(abs(record["low"]), abs(record["high"]))
-        if record["low"] * record["high"] > 0 and nearest < 0.05 * scale:
+        if 0 < nearest < 0.05 * scale:  # on which side of 0 it lies is the verdict
             scale = max(10 * nearest, 1e-4)
     else:
         scale = record["margin"] or abs(record["value"])

@@ -235,15 +235,16 @@ def test_a_page_can_call_a_claim_by_its_sentence_and_no_other(tmp_path):
     book = Book(tmp_path)
     for name, sentence in (("00", "first"), ("01", "second")):
         book.chapter(name, record(sentence))
-    call = "# Page\n\nBoth: {levels}`first`.\n\n```{finding}\nsecond\n```\n"
+    parts = " ".join(f"{{{part}}}`first`" for part in findings.PARTS)
+    call = f"# Page\n\nBoth: {parts}.\n\n```{{finding}}\nsecond\n```\n"
     (book.root / "page.md").write_text(call)
     book.build()
     text = (book.made / "page.html").read_text(encoding="utf-8")
     assert "second: .600 against .500 HR@10</b>" in text and "interval .090 to .110" in text
     assert f'chapters/01.html#{anchor("second")}">Chapter 01</a>' in text
-    assert (
-        f'Both: <a href="./chapters/00.html#{anchor("first")}">.600 against .500 HR@10</a>.' in text
-    )
+    to = f'<a href="./chapters/00.html#{anchor("first")}">'
+    told = (".600 against .500 HR@10", ".100", ".090 to .110", "3 simulated worlds")
+    assert f"Both: {' '.join(f'{to}{part}</a>' for part in told)}." in text
 
     # The figure moves in the chapter, and on the page that calls it, though nobody touched that.
     book.chapter("01", record("second", 0.2))

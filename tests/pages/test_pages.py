@@ -77,6 +77,7 @@ def serious_by_axe(page, rules: list[str] | None = None) -> list:
     assert AXE.exists(), "axe-core comes with `npm ci` in book/"
     folds = "document.querySelectorAll('details:not([open])')"
     page.evaluate(f"window.folds = [...{folds}]; folds.forEach(d => d.open = true)")
+    at_rest(page)  # what was folded away turns its colours only now
     if not page.evaluate("'axe' in window"):
         page.add_script_tag(path=str(AXE))
     told = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})

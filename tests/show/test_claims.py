@@ -162,7 +162,7 @@ def test_what_leaves_people_out_says_so():
 def test_where_nothing_varies_no_interval_is_made_of_it():
     found = by_start([0.1, 0.1 + 1e-6, 0.1], 0.7)
     told = repr(claim("A is below B", found, "<", "nats"))
-    assert told.endswith("(difference −.6000, the same in all 3 random starts)")
+    assert told.endswith("(difference −.6000, within a thousandth of it in all 3 random starts)")
 
 
 def test_an_interval_too_narrow_for_its_digits_is_not_shown_as_zero_to_zero():

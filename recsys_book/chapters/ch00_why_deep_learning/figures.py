@@ -81,6 +81,30 @@ def truth_panels(world: World, user: int, mark: str = "") -> Picture:
     )
 
 
+def dark_leads_figure(found: Mapping[str, Sequence[float]]) -> Picture:
+    """Dark films ahead of light ones by moment: the truth, and what each model makes of it.
+
+    Args:
+        found: of `moments.dark_leads`.
+    """
+    figure, ax = plt.subplots(figsize=(6.4, 3.4))
+    told = []
+    for name, leads in found.items():
+        true = name == "the truth"
+        style = {"lw": 6, "alpha": 0.25} if true else {"lw": 1.8, "marker": "o"}
+        colour = PALETTE["black"] if true else COLORS[name]
+        ax.plot(range(len(leads)), leads, color=colour, label=name, **style)
+        told.append(f"{name} " + ", ".join(f"{lead:.1f}" for lead in leads))
+    names = [moment_name(*moment) for moment in MOMENTS]
+    ax.axhline(0, color=PALETTE["grey"], lw=0.8, ls=":")
+    ax.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names])
+    ax.set(ylabel="dark ahead of light\n(log-odds)", xlim=(-0.15, len(names) - 0.85))
+    ax.legend(fontsize=9, ncol=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    return show(
+        figure, alt=f"Dark films ahead of light ones in {'; '.join(names)}. " + "; ".join(told)
+    )
+
+
 def share_values(runs: Runs, measure: str) -> dict[str, list[float]]:
     """rung → share of the learnable in each world."""
     rows = [shares(run, measure) for run in runs]
@@ -246,6 +270,15 @@ def leads(runs: Runs) -> dict[str, Comparison]:
     return {f"{a} over {b}": by_world(losses(runs, a), losses(runs, b)) for a, b in LEADS}
 
 
+#: Above Mira's films.
+HERS = (
+    "With the true chance that she clicks. Popularity, MF and FM show her the same films in bed "
+    "as at the TV; the DNN's list turns from dark to light, as the truth does. It hardly pays for "
+    "her: MF's films are worth as much to her in both moments, or more. The DNN has learned what "
+    "everybody wants in this moment, and less of her own taste: in bed she would click light "
+    "fantasy at .92, and it offers her a thriller. (A film may be far above the mean of its genre "
+    'in her panels: she has watched part one of a "II".)'
+)
 HOW_TO_READ_LEADS = (
     "Each cell is a lead over the rung below, in thousandths of a nat of log-loss; a question "
     "mark where its interval over five worlds does not lie wholly on that side. A pale cell says "

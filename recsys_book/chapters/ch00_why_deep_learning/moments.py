@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recsys_book.service.click_models import ClickModel, Task
 from recsys_book.service.oracle import Ranking, make_ranking, scorer
-from recsys_book.service.world import DAYPARTS, DEVICES, Context
+from recsys_book.service.world import DAYPARTS, DEVICES, TONES, Context
 
 #: Device and time of day: phone or TV, in the morning or at night.
 MOMENTS = ((0, 0), (0, 3), (3, 0), (3, 3))
@@ -67,6 +67,58 @@ def alike(scores: Tensor) -> Tensor:
     return torch.einsum("apn,bpn->abp", length_one, length_one).mean(2)
 
 
+@torch.no_grad()
+def dark_leads(task: Task, models: Mapping[str, ClickModel]) -> dict[str, list[float]]:
+    """How far dark films are ahead of light ones in each of MOMENTS, in log-odds.
+
+    Args:
+        task: of the world.
+        models: name → trained.
+
+    Returns:
+        "the truth" and every name → a number a moment: the mean score of dark films less that of
+        light ones, of those out and not yet watched; the mean over everybody.
+    """
+    world, ranking, people = task.world, make_ranking(task), torch.arange(task.world.n_users)
+    dark = torch.from_numpy(world.film.tone == TONES.index("dark"))
+    free = _free(ranking, people)
+    films = torch.arange(world.n_films)[None, :]
+
+    def lead(score: Callable[[Tensor], Tensor]) -> float:
+        rows = torch.cat([score(some).double() for some in people.split(128)])
+        of = lambda tone: rows.where(free & tone, 0).sum(1) / (free & tone).sum(1)
+        return float((of(dark) - of(~dark)).mean())
+
+    found: dict[str, list[float]] = {name: [] for name in ("the truth", *models)}
+    for moment in MOMENTS:
+
+        def true_odds(users: Tensor, moment: tuple[int, int] = moment) -> Tensor:
+            context = Context(*moment, history=ranking.history[users])
+            return torch.logit(world.click_probability(users[:, None], films, context).double())
+
+        found["the truth"].append(lead(true_odds))
+        for name, model in models.items():
+            found[name].append(lead(scorer(task, asked_in(ranking, *moment), model)))
+    return found
+
+
+@torch.no_grad()
+def clicks_of_ten(ranking: Ranking, score: Callable[[Tensor], Tensor]) -> Tensor:
+    """Clicks to expect from the ten films on top, all looked at, of each person asked: `[U]`."""
+    people = ranking.relevant.user.unique()
+    rows = torch.cat([score(some) for some in people.split(128)])
+    top = rows.masked_fill(~_free(ranking, people), -torch.inf).topk(10, dim=1).indices
+    return ranking.truth[people].double().gather(1, top).sum(1)
+
+
+def _free(ranking: Ranking, people: Tensor) -> Tensor:
+    """`[P, N]`, the films that are out and that a person has not watched."""
+    taken = ranking.seen
+    watched = torch.zeros(taken.n_users, taken.n_items, dtype=torch.bool)
+    watched[taken.user, taken.item] = True
+    return ranking.out & ~watched[people]
+
+
 def top_films(
     task: Task, models: Mapping[str, ClickModel], user: int, moments: Sequence[tuple[int, int]],
     k: int = 3,
@@ -86,9 +138,7 @@ def top_films(
     """
     world, ranking, who = task.world, make_ranking(task), torch.tensor([user])
     films = torch.arange(world.n_films)[None, :]
-    free = ranking.out.clone()
-    mine = ranking.seen.user == user
-    free[ranking.seen.item[mine]] = False  # nobody is shown what is watched
+    free = _free(ranking, who)[0]  # nobody is shown what is watched
     found: dict[str, dict] = {}
     for device, daypart in moments:
         moment = asked_in(ranking, device, daypart)

@@ -214,7 +214,7 @@ def boundary_frames(
             for (u, f), like in zip(ids.tolist(), labels.tolist(), strict=True)
         ],
         extent=(-0.5, 1.5, -0.5, 1.5),
-        x_label="user",
+        x_label="user (Ada 0, Ben 1)",
         y_label="film",
         legend=("dislikes", "likes"),
         smooth=True,

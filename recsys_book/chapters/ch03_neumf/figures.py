@@ -214,7 +214,9 @@ def ten_films_frames(
     for row, user in enumerate(users):
         best = set(lists[ORACLE][row].tolist())
         rows = -(-len(lists) // 2)
-        figure, axes = plt.subplots(rows, 2, figsize=(7.2, 2.8 * rows), squeeze=False)
+        # Narrow, in large type: on a phone it is shown at half its size.
+        figure, axes = plt.subplots(rows, 2, figsize=(5.6, 3.0 * rows), squeeze=False)
+        figure.subplots_adjust(0.0, 0.01, 1.0, 0.95, wspace=0.03, hspace=0.14)
         for ax in axes.flat:
             ax.axis("off")
         told = []
@@ -223,11 +225,11 @@ def ten_films_frames(
             for place, (film, chance) in enumerate(zip(films[row].tolist(), chances, strict=True)):
                 colour = PALETTE["blue"] if film in best else "#333333"
                 text = f"{'● ' if film in best else '   '}{world.titles[film]}"
-                ax.text(0.17, 9 - place, text[:34], fontsize=9.5, color=colour, va="center")
-                ax.text(0.13, 9 - place, f"{chance:.0%}", fontsize=9.5, va="center", ha="right")
+                ax.text(0.19, 9 - place, text[:26], fontsize=11, color=colour, va="center")
+                ax.text(0.15, 9 - place, f"{chance:.0%}", fontsize=11, va="center", ha="right")
             shared = len(best & set(films[row].tolist()))
-            ax.set(xlim=(0, 1.2), ylim=(-0.7, 9.7))
-            ax.set_title(f"{name}: {sum(chances):.1f} clicks", fontsize=10.5, loc="left")
+            ax.set(xlim=(0, 1), ylim=(-0.7, 9.7))
+            ax.set_title(f"{name}: {sum(chances):.1f} clicks", fontsize=12, loc="left")
             told.append(f"{name}: {sum(chances):.1f} clicks to expect, {shared} of the best ten")
         images.append(to_png(figure, colors=32))
         alts.append(f"Ten films for person {user}. {'; '.join(told)}")

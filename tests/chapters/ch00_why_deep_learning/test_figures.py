@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from recsys_book.chapters.ch00_why_deep_learning import figures
-from recsys_book.chapters.ch00_why_deep_learning.moments import MOMENTS, alike, top_films
+from recsys_book.chapters.ch00_why_deep_learning.moments import (
+    MOMENTS,
+    alike,
+    clicks_of_ten,
+    dark_leads,
+    top_films,
+)
 from recsys_book.maps import neighbour_purity
 from recsys_book.reproduce import table
 from recsys_book.service import simulate
@@ -99,6 +105,32 @@ def test_the_films_on_top_are_free_and_the_truth_has_the_most_clicks():
             together[name] = float(total.split()[1])
             assert sum(chances) == pytest.approx(together[name], abs=0.03)
         assert max(together, key=together.get) == "the truth"
+
+
+def test_how_far_dark_is_ahead_is_the_truths_and_a_sum_of_pairs_for_an_fm():
+    world = simulate(n_users=80, n_films=60, seed=0)
+    task, names = make_task(world), ("MF", "FM", "DNN")
+    models = {name: new_click_model(task, name, Settings(dim=4), seed=0) for name in names}
+    for model in models.values():  # untrained vectors are nearly nothing
+        for weight in model.parameters():
+            torch.nn.init.normal_(weight, std=0.5)
+    found = dark_leads(task, models)
+    for name in ("the truth", "FM", "DNN"):
+        a, b, c, d = found[name]  # phone and TV in the morning and at night
+        twist = a + d - b - c
+        assert (abs(twist) < 1e-4) == (name == "FM"), name
+    assert found["the truth"][0] > 1 > -1 > found["the truth"][1]
+    assert len(set(found["MF"])) == 1  # not told the moment
+    alt = figures.dark_leads_figure(found).alt
+    assert f"the truth {found['the truth'][0]:.1f}" in alt
+
+
+def test_nobodys_ten_films_are_worth_more_than_the_truths():
+    task = make_task(simulate(n_users=80, n_films=60, seed=0))
+    ranking = make_ranking(task)
+    best = clicks_of_ten(ranking, lambda users: ranking.truth[users])
+    some = clicks_of_ten(ranking, lambda users: torch.rand(len(users), 60))
+    assert len(best) == len(ranking.relevant.user.unique()) and (best >= some).all()
 
 
 def test_a_map_of_moments_says_what_a_model_makes_of_them():

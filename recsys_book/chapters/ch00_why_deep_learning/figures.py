@@ -92,7 +92,7 @@ def dark_leads_figure(found: Mapping[str, Sequence[float]]) -> Picture:
     for name, leads in found.items():
         true = name == "the truth"
         style = {"lw": 6, "alpha": 0.25} if true else {"lw": 1.8, "marker": "o"}
-        colour = PALETTE["black"] if true else COLORS[name]
+        colour = PALETTE["black" if true else COLORS[name]]
         ax.plot(range(len(leads)), leads, color=colour, label=name, **style)
         told.append(f"{name} " + ", ".join(f"{lead:.1f}" for lead in leads))
     names = [moment_name(*moment) for moment in MOMENTS]

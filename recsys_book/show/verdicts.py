@@ -18,14 +18,17 @@ DRAWN = (
 def verdicts() -> Picture:
     """Three intervals of a difference A − B, and the mark that each of them earns."""
     figure, ax = plt.subplots(figsize=(7.4, 2.3))
-    ax.axvspan(-MARGIN, MARGIN, color=PALETTE["grey"], alpha=0.15, lw=0)
+    margin = plt.Rectangle(
+        (-MARGIN, -0.45), 2 * MARGIN, 0.9, color=PALETTE["grey"], alpha=0.2, lw=0
+    )
+    ax.add_patch(margin)  # of the last verdict alone
     ax.axvline(0, color=PALETTE["grey"], lw=1)
     told = []
     for y, (mark, words, middle, half) in zip((2, 1, 0), DRAWN, strict=True):
         ax.errorbar(middle, y, xerr=half, fmt="o", color=PALETTE["blue"], capsize=4, ms=6)
         ax.text(3.7, y, f"{mark}  {words}", va="center", fontsize=9)
         told.append(f"{mark}, {words}: from {middle - half:.1f} to {middle + half:.1f}")
-    ax.text(-0.95, -0.85, "margin", ha="left", va="center", fontsize=8, color="#555555")
+    ax.text(-0.95, -0.7, "margin", ha="left", va="center", fontsize=8, color="#555555")
     ax.set(xlim=(-1.6, 10.2), ylim=(-1.1, 2.6), yticks=[])
     ax.set_xticks([-1, 0, 1, 2, 3], ["−1", "0", "1", "2", "3"])
     ax.set_xlabel("difference A − B", loc="left")

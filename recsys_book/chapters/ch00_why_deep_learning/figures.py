@@ -270,15 +270,6 @@ def leads(runs: Runs) -> dict[str, Comparison]:
     return {f"{a} over {b}": by_world(losses(runs, a), losses(runs, b)) for a, b in LEADS}
 
 
-#: Above Mira's films.
-HERS = (
-    "With the true chance that she clicks. Popularity, MF and FM show her the same films in bed "
-    "as at the TV; the DNN's list turns from dark to light, as the truth does. It hardly pays for "
-    "her: MF's films are worth as much to her in both moments, or more. The DNN has learned what "
-    "everybody wants in this moment, and less of her own taste: in bed she would click light "
-    "fantasy at .92, and it offers her a thriller. (A film may be far above the mean of its genre "
-    'in her panels: she has watched part one of a "II".)'
-)
 HOW_TO_READ_LEADS = (
     "Each cell is a lead over the rung below, in thousandths of a nat of log-loss; a question "
     "mark where its interval over five worlds does not lie wholly on that side. A pale cell says "

@@ -20,7 +20,9 @@ from recsys_book import maps
 from recsys_book.chapters.ch02_embeddings import lab
 from recsys_book.chapters.ch02_embeddings.answers import directions, spectrum
 from recsys_book.data.ml_latest_small import MovieLens
+from recsys_book.embeddings import nearest
 from recsys_book.metrics import share_of_learnable
+from recsys_book.service.world import World
 from recsys_book.show.claims import Comparison, by_training, by_world
 from recsys_book.show.explorers import SHOWN_EPOCHS, explorer
 from recsys_book.show.intervals import t_interval
@@ -86,7 +88,7 @@ def tribes_frames(steps: Sequence[int] = (0, 1, 2, 3, 5, 8, 12, 20, 30)) -> Fram
         alts,
         title="Three tribes, each with films of its own, in two dimensions",
         captions=captions,
-        start=[0, 0],
+        start=[0, len(steps) - 1],
     )
 
 
@@ -180,6 +182,50 @@ def handwriting(record: dict, key: str) -> dict[str, list[float]]:
     """
     rows = record["figures"]["handwriting"][key]
     return {kind: [row[kind] for row in rows] for kind in rows[0]}
+
+
+def handwriting_table(record: dict) -> pd.DataFrame:
+    """Neighbour purity of MF trained on clicks: a row by what people want, a column by what the
+    service keeps; means over the worlds.
+
+    Args:
+        record: `ch02/answers`.
+    """
+    people = {"on": "people prefer genres", "off": "nobody prefers a genre"}
+    service = {"on": "the service keeps its guess", "off": "it keeps none"}
+    return pd.DataFrame(
+        {
+            words: {
+                who: t_interval(
+                    handwriting(record, f"preferences {wanted}, guess {kept}")["clicks"]
+                ).mean
+                for wanted, who in people.items()
+            }
+            for kept, words in service.items()
+        }
+    ).map(lambda mean: f"{mean:.2f}".replace("0.", ".", 1))
+
+
+def two_maps(films: Mapping[str, tuple[World, Tensor]], perplexity: float = 30) -> Picture:
+    """Films of two worlds side by side by t-SNE, a colour a genre; those that were clicked.
+
+    Args:
+        films: title → world, and vectors `[N, d]`.
+        perplexity: of the maps.
+    """
+    figure, axes = plt.subplots(1, len(films), figsize=(7.6, 3.9))
+    told = []
+    for ax, (title, (world, vectors)) in zip(axes, films.items(), strict=True):
+        clicked = lab.clicked_before(world).item_counts() > 0
+        genre = torch.from_numpy(world.film.genre)[clicked]
+        [flat] = maps.epoch_maps([vectors[clicked]], perplexity=perplexity)
+        ax.scatter(*flat.T, c=genre, cmap="tab20", vmax=19, s=7)
+        near = nearest(vectors[clicked], 10, by="cosine")[0]
+        pure = f"{maps.purity(near, genre):.2f}".replace("0.", ".", 1)
+        ax.set_title(f"{title}\n(neighbour purity {pure})", fontsize=10.5)
+        ax.set(xticks=[], yticks=[])
+        told.append(f"{title}: clusters of one genre each, neighbour purity {pure}")
+    return show(figure, alt="Two maps of films, coloured by genre. " + "; ".join(told))
 
 
 def handwriting_figure(record: dict) -> Picture:

@@ -1,5 +1,7 @@
 """Maps that lie, and how it is told."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ import torch
 from recsys_book.chapters.ch02_embeddings import figures
 from recsys_book.chapters.ch02_embeddings.answers import directions
 from recsys_book.reproduce import read_record
+from recsys_book.service import simulate
+from recsys_book.service.world import GENRES
 
 
 def test_lies_are_lies():
@@ -26,6 +30,9 @@ def test_figures_of_the_answers_tell_their_means():
     assert len(kept["clicks"]) == 5
     mean = f"{np.mean(kept['clicks']):.2f}".replace("0.", ".")
     assert f"{key}, MF on clicks, negatives drawn: {mean}" in figures.handwriting_figure(record).alt
+    table = figures.handwriting_table(record)
+    assert table.loc["nobody prefers a genre", "the service keeps its guess"] == mean
+    assert len(set(table.to_numpy().ravel())) == 4
     worth = np.mean(figures.two_logs_values(record, "impressions", "clicks"))
     told = f"MF on impressions, clicks its ten films would earn: {worth:.2f}".replace("0.", ".")
     assert told in figures.two_logs_figure(record).alt
@@ -35,6 +42,17 @@ def test_figures_of_the_answers_tell_their_means():
     ]  # fmt: skip
     alt = figures.spectra_figure(record).alt
     assert alt.count("equal directions") == 6
+
+
+def test_two_maps_tell_the_purity_of_what_they_draw():
+    world = simulate(n_users=150, n_films=120, seed=0)
+    genre = torch.from_numpy(world.film.genre)
+    known = torch.nn.functional.one_hot(genre, len(GENRES)).float() + 0.01 * torch.randn(
+        120, len(GENRES)
+    )
+    found = {"known": (world, known), "noise": (world, torch.randn(120, 8))}
+    told = dict(re.findall(r"(known|noise): .*?purity ([.\d]+)", figures.two_maps(found).alt))
+    assert float(told["known"]) > 0.6 > 0.3 > float(told["noise"])
 
 
 def test_arrows_after_a_click_turn_towards_each_other_and_apart_without():

@@ -47,7 +47,7 @@ def test_figures_of_the_answers_tell_their_means():
 def test_two_maps_tell_the_purity_of_what_they_draw():
     world = simulate(n_users=150, n_films=120, seed=0)
     genre = torch.from_numpy(world.film.genre)
-    known = torch.nn.functional.one_hot(genre, len(GENRES)).float() + 0.01 * torch.randn(
+    known = torch.nn.functional.one_hot(genre.long(), len(GENRES)).float() + 0.01 * torch.randn(
         120, len(GENRES)
     )
     found = {"known": (world, known), "noise": (world, torch.randn(120, 8))}

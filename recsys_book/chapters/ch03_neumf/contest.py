@@ -130,13 +130,15 @@ class Setting:
 def make_model(name: str, log: Interactions, factors: int, seed: int) -> nn.Module:
     """MF with biases, GMF, MLP or NeuMF; the start is decided by the seed alone.
 
-    Towers have three layers, as in the paper: 4, 2 and 1 times `factors` wide. Their vectors are
-    twice as long as `factors` in the paper's text, and four times in the official script: "MLP,
-    script" and "NeuMF, script".
+    Towers have three layers, as in the paper: 4, 2 and 1 times `factors` wide, over two vectors
+    that together are as wide as the first. In the official script these are twice as long: "MLP,
+    script" and "NeuMF, script". "MLP, 4 layers" has one layer more in front, of twice the width.
     """
     u, n = log.n_users, log.n_items
-    kind, _, script = name.partition(", ")
-    dim, tower = (4 if script else 2) * factors, (4 * factors, 2 * factors, factors)
+    kind, _, variant = name.partition(", ")
+    dim, tower = (4 if variant else 2) * factors, (4 * factors, 2 * factors, factors)
+    if variant == "4 layers":
+        tower = (8 * factors, *tower)
     with seeded(seed):
         if kind == "MF":
             return MatrixFactorization(u, n, factors)
@@ -196,11 +198,15 @@ def choose(
 
 
 def refit(judge: Judge, name: str, setting: Setting, seed: int, epochs: int) -> Trained:
-    """Train anew on training and validation pairs, for as many epochs as were chosen."""
-    log = judge.split.train_and_validation
+    """Train anew on training and validation pairs, for as many epochs as were chosen.
+
+    The test items are watched, for the record: there is nothing left to choose.
+    """
+    log, test = judge.split.train_and_validation, []
     model = make_model(name, log, setting.factors, seed)
-    history = adam(model, log, setting, seed, epochs)
-    return Trained(model.eval(), [], [], epochs, sum(history.seconds))
+    watch = lambda epoch, model: test.append(judge.test(model))
+    history = adam(model, log, setting, seed, epochs, after_epoch=watch)
+    return Trained(model.eval(), [], test, epochs, sum(history.seconds))
 
 
 def adam(

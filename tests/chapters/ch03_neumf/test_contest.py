@@ -68,6 +68,7 @@ def test_the_chosen_epoch_is_the_best_by_validation_and_its_weights_stand(judge)
 
 def test_refitting_sees_the_validation_pairs(judge, split):
     found = contest.refit(judge, "MF", replace(SETTING, lr=0.05), 0, 6)
+    assert found.epochs == len(found.test) == 6 and found.test[-1] == judge.test(found.model)
     chosen = contest.choose(judge, "MF", replace(SETTING, lr=0.05), 0, 6, None)
     with torch.no_grad():
         more = found.model(split.users, split.validation).mean()
@@ -80,6 +81,8 @@ def test_towers_have_the_papers_widths_and_the_scripts(split):
     for model, dim in ((text, 16), (script, 32)):
         assert model.mlp.mlp_dim == dim and model.gmf.factors == 8
         assert model.mlp.hidden == (32, 16, 8)
+    deeper = contest.make_model("MLP, 4 layers", split.train, 8, 0)
+    assert deeper.mlp_dim == 32 and deeper.hidden == (64, 32, 16, 8)
     with pytest.raises(ValueError, match="name is 'SVD'; it must be MF, GMF, MLP or NeuMF"):
         contest.make_model("SVD", split.train, 8, 0)
 

@@ -73,8 +73,9 @@ class Recipe(Pieces):
         name = LIKE.get(name, name)
         if name in self.borrowed:
             return self.borrowed[name]
-        best = {rate: max(self.chosen(name, factors, rate, 0)["validation"]) for rate in RATES}
-        return max(best, key=best.__getitem__)
+        tried = [self.chosen(name, factors, rate, 0) for rate in RATES]
+        wait_for(*tried)
+        return best_of(dict(zip(RATES, tried, strict=True)))
 
     @piece
     def refitted(self, name: str, factors: int, seed: int) -> dict:
@@ -118,8 +119,9 @@ class Recipe(Pieces):
     @piece
     def sgd_rate(self) -> float:
         """The best by validation; the first of the seeds."""
-        best = {rate: max(self.went_on(rate, self.fused[0])["validation"]) for rate in SGD_RATES}
-        return max(best, key=best.__getitem__)
+        tried = [self.went_on(rate, self.fused[0]) for rate in SGD_RATES]
+        wait_for(*tried)
+        return best_of(dict(zip(SGD_RATES, tried, strict=True)))
 
     @piece
     def pretrained(self, seed: int) -> dict:
@@ -141,29 +143,36 @@ class Recipe(Pieces):
 
     def figures(self) -> dict:
         """What the record holds: every cell, and all that was tried for it."""
-        rows = {
-            f"{name}/{factors}": {
-                str(seed): without_weights(self.refitted(name, factors, seed)) for seed in seeds
-            }
+        cells = {
+            (f"{name}/{factors}", str(seed)): self.refitted(name, factors, seed)
             for (name, factors), seeds in self.cells.items()
-        }
-        rows[f"NeuMF, pre-trained/{self.factors}"] = {
-            str(seed): self.pretrained(seed) for seed in self.fused
+            for seed in seeds
+        } | {
+            (f"NeuMF, pre-trained/{self.factors}", str(seed)): self.pretrained(seed)
+            for seed in self.fused
         }
         searched = [key for key in self.cells if key[0] not in {*LIKE, *self.borrowed}]
-        tried: dict = {
-            f"{name}/{factors}": {
-                str(rate): without_weights(self.chosen(name, factors, rate, 0)) for rate in RATES
-            }
+        tried = {
+            (f"{name}/{factors}", str(rate)): self.chosen(name, factors, rate, 0)
             for name, factors in searched
-        }
-        tried["SGD"] = {str(rate): self.went_on(rate, self.fused[0]) for rate in SGD_RATES}
-        return {"cells": rows, "tried": tried, "bfloat16": has_bfloat16()}
+            for rate in RATES
+        } | {("SGD", str(rate)): self.went_on(rate, self.fused[0]) for rate in SGD_RATES}
+        wait_for(*cells.values(), *tried.values())
+        return {"cells": nested(cells), "tried": nested(tried), "bfloat16": has_bfloat16()}
 
 
-def without_weights(found: dict) -> dict:
-    """A piece without its weights, as the record keeps it."""
-    return {key: value for key, value in found.items() if key != "weights"}
+def best_of(tried: Mapping[float, Mapping]) -> float:
+    """The rate under which validation rose highest."""
+    return max(tried, key=lambda rate: max(tried[rate]["validation"]))
+
+
+def nested(pieces: Mapping[tuple[str, str], Mapping]) -> dict:
+    """Pieces by two keys as the record keeps them: one in the other, and without weights."""
+    found: dict = {}
+    for (cell, key), told in pieces.items():
+        kept = {name: value for name, value in told.items() if name != "weights"}
+        found.setdefault(cell, {})[key] = kept
+    return found
 
 
 def count(model: torch.nn.Module) -> int:

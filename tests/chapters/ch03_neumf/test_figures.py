@@ -34,6 +34,46 @@ def test_figures_are_of_models_refitted_and_chosen_on_validation(record):
             assert rule == pytest.approx(run["test"])
 
 
+@pytest.fixture(scope="module")
+def recipe() -> dict:
+    return read_record("ch03/recipe_32")
+
+
+def test_the_recipes_rate_and_epochs_are_those_that_validation_likes_best(recipe):
+    cells, tried = recipe["figures"]["cells"], recipe["figures"]["tried"]
+    for name in ("GMF/32", "MLP/32", "NeuMF/32"):
+        best = {float(rate): max(one["validation"]) for rate, one in tried[name].items()}
+        [row] = cells[name].values()
+        assert len(best) == 3 and row["rate"] == max(best, key=best.get)
+        assert row["epochs"] == int(np.argmax(row["validation"])) + 1
+        assert row["epochs"] < len(row["validation"])  # it went on until validation turned
+    [row] = cells["NeuMF, pre-trained/32"].values()  # the start is the first of what is chosen from
+    assert row["epochs"] == int(np.argmax(row["validation"]))
+
+
+def test_a_dot_of_the_recipe_is_what_its_people_say(recipe):
+    for key, rows in recipe["figures"]["cells"].items():
+        name, size = key.rsplit("/", 1)
+        hits = figures.recipe_hits([recipe], name, int(size))
+        assert hits.shape == (len(rows), 6_040)
+        assert hits.mean(1) == pytest.approx([row["test"][0] for row in rows.values()])
+    alt = figures.recipe_figure([recipe]).alt
+    assert alt.startswith("GMF with 32 factors 0.698") and "the paper's 0.726" in alt
+    with pytest.raises(ValueError, match="'MLP' with 5 factors"):
+        figures.recipe_hits([recipe], "MLP", 5)
+
+
+def test_cells_of_the_recipe_take_the_place_of_older_ones(record, recipe):
+    table = figures.with_recipe(record, [recipe])
+    for name in ("GMF", "MLP", "NeuMF", "NeuMF-pre"):
+        [run] = figures.cells(table, name, 32)
+        rule = run["protocols"]["refit/validation"]
+        assert rule["sampled"]["worst"] == pytest.approx(run["test"], abs=1e-6)
+        assert rule["full"]["worst"][0] < 0.11 < run["test"][0]
+        assert figures.cells(table, name, 8) is figures.cells(record, name, 8)
+    assert len(figures.cells(record, "GMF", 32)) == 3  # the record itself stays as it is
+
+
 def test_popularity_scores_what_it_scores_everywhere(record):
     popular = figures.honest_table(record, digits=4).loc["Popularity"]
     assert popular["HR@10 among 99"] == pytest.approx(0.4535, abs=0.001)
@@ -48,7 +88,8 @@ def test_the_order_is_compared_by_unrounded_figures(record):
     assert tau == pytest.approx(1 - 2 * swapped / pairs)  # no ties
 
 
-def test_switches_start_at_the_table_and_let_three_models_win(record):
+def test_switches_start_at_the_table_and_let_three_models_win(record, recipe):
+    record = figures.with_recipe(record, [recipe])
     widget = figures.switches(record)
     table = figures.honest_table(record, digits=None)["HR@10 among 99"]
     shown = widget.shown()
@@ -73,9 +114,9 @@ def verdict(widget, **positions) -> str | None:
     return first if best - second > widget.margin else None
 
 
-def test_the_widget_says_what_the_chapter_says(record):
+def test_the_widget_says_what_the_chapter_says(record, recipe):
     """Tuned rivals are too close to tell; NeuMF wins over neglected ones, and over no others."""
-    widget = figures.switches(record)
+    widget = figures.switches(figures.with_recipe(record, [recipe]))
     assert widget.margin == figures.SETTLED
     assert verdict(widget) is None
     assert verdict(widget, item_model_is="ItemKNN", MF_is="as it comes") == "NeuMF"
@@ -83,8 +124,6 @@ def test_the_widget_says_what_the_chapter_says(record):
     assert verdict(widget, MF_is="as it comes") == "item model"
     neglected = {"item_model_is": "ItemKNN", "MF_is": "as it comes"}
     assert verdict(widget, **neglected, ranked_among="all films") is None
-    # The rule about epochs changes nothing of this.
-    assert verdict(widget, **neglected, epoch_chosen_on="test") == "NeuMF"
 
 
 def test_under_a_hundredth_nothing_is_settled(record):
@@ -216,5 +255,4 @@ def test_the_map_shows_every_film_by_both_tables():
 
 
 def test_pictures_name_what_they_show(record):
-    assert "32 factors" in figures.paper_figure(record).alt
     assert "change places" in figures.two_rulers_figure(record).alt

@@ -48,6 +48,8 @@ def test_a_page_is_sound(open_page, path):
     faults = serious_by_axe(page)
     if path in CHAPTERS and page.locator(".rb-widget").count() < 2:
         faults.append("a chapter has at least two widgets")
+    if page.locator(".cell_output .stderr").count():
+        faults.append("a warning stands on the page: " + page.locator(".stderr").first.inner_text())
     without = "i => !i.alt.trim()"
     images = f"[...document.querySelectorAll('article img')].filter({without})"
     faults += page.evaluate(f"{images}.map(i => 'no alt text: ' + i.src.slice(0, 80))")

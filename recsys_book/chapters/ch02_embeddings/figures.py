@@ -441,9 +441,9 @@ COSTS = (
 )
 HASHING = (
     "Films in tables of one row per film, a half, a quarter and an eighth, with one hash and with "
-    "two, in three worlds; 1 would be the oracle. Even with as many rows as films ranking gets "
-    "worse: with one hash two films in three share their row, with two nearly all share one. With "
-    "few rows it matters most whether each film keeps a bias of its own: a single number per "
+    "two, in three worlds; 1 would be the oracle. Even with as many rows as films ranking is worse "
+    "in the mean: with one hash two films in three share their row, with two nearly all share one. "
+    "With few rows it matters most whether each film keeps a bias of its own: a single number per "
     "film. Keep it. (Settings were chosen for the table without a hash.)"
 )
 LENGTHS = (

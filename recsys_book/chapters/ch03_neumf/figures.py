@@ -221,8 +221,8 @@ def ten_films_frames(
         best = set(lists[ORACLE][row].tolist())
         rows = -(-len(lists) // 2)
         # Narrow, in large type: on a phone it is shown at half its size.
-        figure, axes = plt.subplots(rows, 2, figsize=(5.6, 3.0 * rows), squeeze=False)
-        figure.set_layout_engine("none")
+        size = {"figsize": (5.6, 3.0 * rows), "layout": "none"}
+        figure, axes = plt.subplots(rows, 2, squeeze=False, **size)
         figure.subplots_adjust(0.0, 0.01, 1.0, 0.95, wspace=0.03, hspace=0.14)
         for ax in axes.flat:
             ax.axis("off")

@@ -224,7 +224,7 @@ def two_maps(films: Mapping[str, tuple[World, Tensor]], perplexity: float = 30) 
         pure = f"{maps.purity(near, genre):.2f}".replace("0.", ".", 1)
         ax.set_title(f"{title}\n(neighbour purity {pure})", fontsize=10.5)
         ax.set(xticks=[], yticks=[])
-        told.append(f"{title}: clusters of one genre each, neighbour purity {pure}")
+        told.append(f"{title}: neighbour purity {pure}")
     return show(figure, alt="Two maps of films, coloured by genre. " + "; ".join(told))
 
 

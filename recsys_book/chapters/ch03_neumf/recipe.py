@@ -4,7 +4,7 @@ What the paper states (He et al. 2017, section 4.1): Adam, batches of 128 to 1,0
 of .0001 to .005, four negatives a positive drawn anew every epoch, vectors that start with standard
 deviation .01, no L2. Here batches have 1,020 examples, in single precision, and the rate stays as
 it is. Each model is trained under three of the paper's four rates until validation has not risen
-for three epochs (the fourth, .0001, would take a hundred); rate and number of epochs are chosen by
+for three epochs (the fourth, .0001, was not tried); rate and number of epochs are chosen by
 NDCG@10 on the validation items. Then it is trained anew, on training and validation pairs, for so
 many epochs, and looks for the test items. 16 and 64 factors take the rates of 8 and 32.
 

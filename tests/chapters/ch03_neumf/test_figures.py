@@ -74,6 +74,28 @@ def test_cells_of_the_recipe_take_the_place_of_older_ones(record, recipe):
     assert len(figures.cells(record, "GMF", 32)) == 3  # the record itself stays as it is
 
 
+def test_words_under_folds_hold_what_the_records_hold(record, recipe):
+    hit_rate = lambda key: next(iter(recipe["figures"]["cells"][key].values()))["test"][0]
+    older = lambda name: np.mean([test[0] for test in figures.tests(record, name, 32)])
+    told = {
+        ".688": hit_rate("MLP, 4 layers/32"), ".681": hit_rate("MLP, script/32"),
+        ".672": older("MLP"), ".703": older("GMF"), ".706": older("NeuMF-pre"),
+    }  # fmt: skip
+    for words, value in told.items():
+        assert words in figures.REPLICATION and float(words) == pytest.approx(value, abs=6e-4)
+    rates = {n: recipe["figures"]["cells"][f"{n}/32"]["0"]["rate"] for n in ("GMF", "NeuMF", "MLP")}
+    assert rates == {"GMF": 0.0005, "NeuMF": 0.0005, "MLP": 0.005}
+    more = read_record("ch03/simulated")["figures"]["more"]
+    leads = {
+        n: [world["negatives"][f"NeuMF/{n}"] - world["negatives"][f"MF/{n}"] for world in more]
+        for n in (1, 2, 3, 4, 6, 8, 10)
+    }
+    assert min(min(values) for values in leads.values()) > 0
+    found, (_, words) = t_interval(leads[4]), figures.SIDES["negatives"]
+    for value, said in ((found.mean, ".0053"), (found.low, ".0028"), (found.high, ".0077")):
+        assert said in words and float(said) == pytest.approx(value, abs=6e-5)
+
+
 def test_popularity_scores_what_it_scores_everywhere(record):
     popular = figures.honest_table(record, digits=4).loc["Popularity"]
     assert popular["HR@10 among 99"] == pytest.approx(0.4535, abs=0.001)

@@ -162,10 +162,14 @@ CLOSED: dict[str, tuple[Callable, dict[str, tuple]]] = {
 EVEN = ("damping", "frequency_exponent")
 
 
-def closed_draws(name: str, n: int, seed: int) -> list[dict[str, float]]:
+#: Knobs and values of a model that is solved or counted, in pairs: it can be a key.
+Options = tuple[tuple[str, float], ...]
+
+
+def closed_draws(name: str, n: int, seed: int) -> list[Options]:
     """n settings of a model that is solved or counted."""
     random = np.random.RandomState(seed)
-    return [_closed_draw(CLOSED[name][1], random) for _ in range(n)]
+    return [tuple(_closed_draw(CLOSED[name][1], random).items()) for _ in range(n)]
 
 
 def _closed_draw(ranges: Mapping[str, tuple], random: np.random.RandomState) -> dict[str, float]:
@@ -179,9 +183,9 @@ def _closed_draw(ranges: Mapping[str, tuple], random: np.random.RandomState) -> 
     return found
 
 
-def closed_beyond(name: str, options: Mapping[str, float]) -> list[dict[str, float]]:
+def closed_beyond(name: str, setting: Options) -> list[Options]:
     """Settings one step outside the box, for every knob within a third of an end."""
-    found = []
+    found, options = [], dict(setting)
     for knob, (low, high) in CLOSED[name][1].items():
         if knob in EVEN:
             continue  # 0 and 1 are ends of the matter, not of the box
@@ -189,10 +193,57 @@ def closed_beyond(name: str, options: Mapping[str, float]) -> list[dict[str, flo
         for near, step in ((value < low * 1.5, 0.5), (value > high / 1.5, 2.0)):
             if near:
                 moved = value * step
-                found.append({**options, knob: round(moved) if isinstance(low, int) else moved})
+                moved = round(moved) if isinstance(low, int) else moved
+                found.append(tuple({**options, knob: moved}.items()))
     return found
 
 
 def best_of(scores: Mapping[Any, float], n: int) -> Sequence[Any]:
     """The n with the highest scores, best first."""
     return sorted(scores, key=lambda key: -scores[key])[:n]
+
+
+def halving(
+    settings: Sequence[Any], rounds: Sequence[tuple[int, int]], score: Callable
+) -> list[dict[Any, float]]:
+    """Successive halving: few epochs for all, more for those that did well.
+
+    Args:
+        settings: all that begin.
+        rounds: how many take part, and for how many epochs at most.
+        score: (settings, epochs) → what each scores.
+
+    Returns:
+        a round each: setting → score.
+    """
+    found: list[dict[Any, float]] = []
+    for n, epochs in rounds:
+        found.append(score(settings[:n], epochs))
+        settings = best_of(found[-1], n)
+    return found
+
+
+def climb_out(
+    known: Mapping[Any, float], outside: Callable, score: Callable, steps: int
+) -> dict[Any, float]:
+    """Go on beyond the edges of a box for as long as that helps.
+
+    Args:
+        known: setting → score.
+        outside: setting → those one step outside the box.
+        score: settings → what each scores.
+        steps: at most.
+
+    Returns:
+        what was known and what was tried beyond.
+    """
+    known = dict(known)
+    for _ in range(steps):
+        best = best_of(known, 1)[0]
+        new = [setting for setting in outside(best) if setting not in known]
+        if not new:
+            break
+        known |= score(new)
+        if best_of(known, 1)[0] == best:
+            break
+    return known

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from recsys_book.chapters.ch03_neumf import care, contest, recipe
@@ -62,23 +62,13 @@ class EqualCare(Pieces):
     @piece
     def search(self, name: str) -> dict:
         """Every round of halving, and what was tried beyond the box; the best."""
-        left, rounds = care.ON_MOVIELENS.draws(DRAWS, DRAWN_WITH), []
-        for n, epochs in ROUNDS:
-            left = left[:n]
-            scores = self._all(name, left, epochs)
-            rounds.append(scores)
-            left = list(care.best_of(scores, len(scores)))
-        known = dict(rounds[-1])
-        for _ in range(STEPS):
-            best = care.best_of(known, 1)[0]
-            new = [one for one in care.ON_MOVIELENS.beyond(name, best) if one not in known]
-            if not new:
-                break
-            known |= self._all(name, new, ROUNDS[-1][1])
-        best = care.best_of(known, 1)[0]
-        rounds.append(known)
+        score, box = partial(self._all, name), care.ON_MOVIELENS
+        rounds = care.halving(box.draws(DRAWS, DRAWN_WITH), ROUNDS, score)
+        longest = partial(score, epochs=ROUNDS[-1][1])
+        rounds.append(care.climb_out(rounds[-1], partial(box.beyond, name), longest, STEPS))
+        best = care.best_of(rounds[-1], 1)[0]
         told = [[[asdict(draw), score] for draw, score in one.items()] for one in rounds]
-        return {"best": best, "rounds": told, "edge": care.ON_MOVIELENS.beyond(name, best) != []}
+        return {"best": best, "rounds": told, "edge": box.beyond(name, best) != []}
 
     @piece
     def closed_tried(self, name: str, options: tuple) -> float:
@@ -86,20 +76,20 @@ class EqualCare(Pieces):
         build = care.CLOSED[name][0]
         return self.judge.validation(build(self.judge.split.train, **dict(options)))
 
+    def _closed_all(self, name: str, settings: Sequence[tuple]) -> dict[tuple, float]:
+        found = [self.closed_tried(name, options) for options in settings]
+        wait_for(*found)
+        return dict(zip(settings, found, strict=True))
+
     @piece
     def closed_search(self, name: str) -> dict:
         """Draws of a model without gradients, and what was tried beyond the box; the best."""
-        known: dict[tuple, float] = {}
-        new = [tuple(one.items()) for one in care.closed_draws(name, DRAWS, DRAWN_WITH)]
-        for _ in range(1 + STEPS):
-            found = [self.closed_tried(name, options) for options in new]
-            wait_for(*found)
-            known |= dict(zip(new, found, strict=True))
-            best = care.best_of(known, 1)[0]
-            beyond = [tuple(one.items()) for one in care.closed_beyond(name, dict(best))]
-            new = [one for one in beyond if one not in known]
+        score, beyond = partial(self._closed_all, name), partial(care.closed_beyond, name)
+        known = score(care.closed_draws(name, DRAWS, DRAWN_WITH))
+        known = care.climb_out(known, beyond, score, STEPS)
+        best = care.best_of(known, 1)[0]
         tried = [[dict(options), score] for options, score in known.items()]
-        return {"best": best, "rounds": [tried], "edge": new != []}
+        return {"best": best, "rounds": [tried], "edge": beyond(best) != []}
 
     # ------------------------------------------------------------ testing
 

@@ -8,7 +8,7 @@ list of the most clicked films, 1 the oracle's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -164,36 +164,3 @@ def choose_sgd(
     if start >= history.best_score:
         return start, 0
     return history.best_score, history.best_epoch + 1
-
-
-# ---------------------------------------------------------------- choosing
-
-
-def best_mean(scores: dict[Any, Sequence[float]]) -> Any:
-    """The key whose scores have the highest mean."""
-    return max(scores, key=lambda key: sum(scores[key]) / len(scores[key]))
-
-
-def climb_out(
-    best: Any, known: dict[Any, Sequence[float]], outside: Callable, score: Callable, steps: int
-) -> Any:
-    """Go on beyond the edges of a box for as long as that helps.
-
-    Args:
-        best: a setting.
-        known: setting → its scores, one a world; what is tried is added.
-        outside: setting → those one step outside the box.
-        score: a list of settings → what each scores, one score a world.
-        steps: at most.
-
-    Returns:
-        the best setting.
-    """
-    for _ in range(steps):
-        new = [setting for setting in outside(best) if setting not in known]
-        known |= dict(zip(new, score(new), strict=True))
-        after = best_mean(known)
-        if after == best:
-            break
-        best = after
-    return best

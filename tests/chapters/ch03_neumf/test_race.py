@@ -52,24 +52,6 @@ def test_towers_halve_from_layer_to_layer():
     assert torch.equal(three(*pairs), plain(*pairs))
 
 
-def test_the_mean_of_the_worlds_decides_and_the_search_leaves_the_box_while_that_helps():
-    known = {4: [0.9, 0.0, 0.0], 3: [0.4, 0.4, 0.4]}
-    assert race.best_mean(known) == 3
-    asked = []
-
-    def score(new):
-        asked.append(new)
-        return [[0.5 if one < 6 else 0.1] * 3 for one in new]
-
-    best = race.climb_out(3, known, lambda one: [one + 1], score, steps=9)
-    assert (best, asked) == (3, [[]])  # 4 is known, and worse
-    best = race.climb_out(3, known, lambda one: [one + 2], score, steps=9)
-    assert (best, asked[1:]) == (5, [[5], [7]]) and known[7] == [0.1] * 3
-    known = {0: [0.0]}
-    grows = lambda new: [[float(one)] for one in new]
-    assert race.climb_out(0, known, lambda one: [one + 1], grows, steps=2) == 2
-
-
 def test_sgd_that_betters_nothing_is_left_out(course):
     log = course.judge.train
     halves = [(DRAW, race.make(name, log, DRAW, 0).state_dict()) for name in ("GMF", "MLP")]

@@ -7,9 +7,9 @@ four, in all three worlds, until validation has not risen for four epochs; the m
 without gradients have 24 draws of their own knobs, the best four of them tried in all three worlds.
 Where the best lies at an edge of the box, the search goes on beyond it, three steps at most.
 
-Then each model is fitted in ten worlds, none of them one of the closing leaderboard's: the number of
-epochs is chosen by the clicks of days 20 to 23, the model is fitted anew on everything before the
-test, and the oracle is asked once.
+Then each model is fitted in ten worlds, none of them one of the closing leaderboard's: the number
+of epochs is chosen by the clicks of days 20 to 23, the model is fitted anew on everything before
+the test, and the oracle is asked once.
 """
 
 from __future__ import annotations

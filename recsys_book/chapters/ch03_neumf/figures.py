@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from scipy.stats import kendalltau
 
-from recsys_book.chapters.ch03_neumf import contest
+from recsys_book.chapters.ch03_neumf import care, contest
 from recsys_book.chapters.ch03_neumf.race import Course
 from recsys_book.data.interactions import Interactions
 from recsys_book.maps import company, purities
@@ -47,6 +47,9 @@ COLOURS = {
     "NeuMF-pre": "black",
 }  # fmt: skip
 NAMES = {"NeuMF-pre": "NeuMF, pre-trained", "IALS": "iALS"}
+COLOURS["NeuMF, pre-trained"] = COLOURS["NeuMF-pre"]
+#: The two measures of the oracle, in words.
+MEASURES = {"clicks": "by clicks of the ten films", "ndcg": "by NDCG@10"}
 ORACLE = "The oracle"
 #: Side questions of `ch03/simulated`: the line that opens, and what stands above the table.
 SIDES = {
@@ -109,7 +112,7 @@ TUNED = (
 KNOBS = {
     "lr": "rate", "weight_decay": "L2", "n_negatives": "negatives", "batch_size": "batch",
     "l2": "L2", "dim": "factors", "unobserved_weight": "weight of the unobserved",
-    "k": "neighbours",
+    "k": "neighbours", "decay": "rate times, an epoch,", "frequency_exponent": "exponent of L2",
 }  # fmt: skip
 #: In `ch03/paper` a difference in HR@10 under this settles nothing. It holds no hits of single
 #: people, so their luck has to be allowed for: if two models disagree about one in six of the 6,040
@@ -152,56 +155,65 @@ def by_what_counts_as_no(answers: dict, ladder: dict) -> pd.DataFrame:
     return pd.DataFrame(table).T
 
 
-def shares(record: dict, name: str) -> list[float]:
-    """A model's share of the learnable by NDCG@10 in each world of `ch03/simulated`."""
-    return [world["share"][name] for world in record["figures"]["worlds"]]
+def shares(record: dict, name: str, measure: str = "ndcg") -> list[float]:
+    """A model's share of the learnable in each world of `ch03/race`.
+
+    Args:
+        record: of the race.
+        name: such as "MF" or "NeuMF, pre-trained".
+        measure: "ndcg" or "clicks".
+    """
+    return [world[measure] for world in record["figures"]["worlds"][name]]
 
 
 def race_figure(record: dict) -> Picture:
-    """Every model: a dot a world, and the mean with its interval."""
-    names = record["figures"]["worlds"][0]["share"]
+    """Every model by both measures: a dot a world, and the mean with its interval."""
+    names = list(record["figures"]["worlds"])
     order = sorted(names, key=lambda name: np.mean(shares(record, name)))
-    figure, ax = plt.subplots(figsize=(6.0, 0.9 + 0.42 * len(order)))
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 0.9 + 0.42 * len(order)), sharey=True)
     told = []
-    for y, name in enumerate(order):
-        values = shares(record, name)
-        interval = t_interval(values)
-        colour = PALETTE[COLOURS[name]]
-        seed_dots(ax, y, values, interval.high - interval.mean, colour)
-        told.append(f"{NAMES.get(name, name)} {interval.mean:.3f}")
-    ax.axvline(0, color=PALETTE["grey"], ls="--", lw=1)
-    ax.set_yticks(range(len(order)), [NAMES.get(name, name) for name in order])
-    ax.set(xlabel="share of the learnable by NDCG@10 (0: popularity)")
-    return show(figure, alt=f"From the lowest: {', '.join(told)}")
+    for ax, (measure, words) in zip(axes, MEASURES.items(), strict=True):
+        for y, name in enumerate(order):
+            values = shares(record, name, measure)
+            interval = t_interval(values)
+            seed_dots(ax, y, values, interval.high - interval.mean, PALETTE[COLOURS[name]])
+        ax.axvline(0, color=PALETTE["grey"], ls="--", lw=1)
+        ax.set(xlabel=f"share of the learnable\n{words}")
+        means = {name: np.mean(shares(record, name, measure)) for name in names}
+        listed = ", ".join(
+            f"{NAMES.get(n, n)} {means[n]:.3f}" for n in sorted(means, key=means.__getitem__)
+        )
+        told.append(f"{words}, from the lowest: {listed}")
+    axes[0].set_yticks(range(len(order)), [NAMES.get(name, name) for name in order])
+    return show(figure, alt="; ".join(told))
 
 
 def settings_table(record: dict) -> pd.DataFrame:
-    """The setting that each model chose, in words."""
+    """The setting that each model chose, in words, and where the search ended at an edge."""
     found = {}
-    for name, best in record["figures"]["settings"].items():
-        words = ", ".join(f"{KNOBS.get(knob, knob)} {value:g}" for knob, value in best.items())
-        found[NAMES.get(name, name)] = {"chosen": words}
+    for name, told in record["figures"]["search"].items():
+        unused = care.WITHOUT.get(name, set())
+        words = [
+            f"{KNOBS.get(knob, knob)} {value:.3g}"
+            for knob, value in told["best"].items()
+            if knob not in unused
+        ]
+        tried = {str(setting) for scores in told["rounds"] for setting, _ in scores}
+        found[NAMES.get(name, name)] = {"chosen": ", ".join(words), "tried": len(tried)}
     return pd.DataFrame(found).T
 
 
-def side_table(record: dict, which: str) -> pd.DataFrame:
-    """A side question of `ch03/simulated`: "depth", "negatives" or "amounts"; shares by NDCG@10."""
-    words = lambda values: t_interval(values).text(3)
-    if which == "amounts":
-        rows = record["figures"]["amounts"]
-        table = {name: {} for name in rows}
-        for name, by in rows.items():
-            for run in sorted(by.values(), key=lambda run: np.mean(run["clicks"])):
-                table[name][f"{np.mean(run['clicks']):,.0f} clicks"] = words(run["share"])
-        return pd.DataFrame(table)
-    more = [world[which] for world in record["figures"]["more"]]
+def side_table(record: dict, which: str, measure: str = "ndcg") -> pd.DataFrame:
+    """A side question of `ch03/sides`, "depth" or "negatives": shares of the learnable."""
+    told = record["figures"][which]
+    words = lambda worlds: t_interval([world[measure] for world in worlds]).text(3)
     if which == "depth":
-        return pd.DataFrame({"MLP": {f"{n} hidden": words([w[n] for w in more]) for n in more[0]}})
-    table = {"MF": {}, "NeuMF": {}}
-    for key in more[0]:
-        name, n = key.split("/")
-        table[name][f"{n} per click"] = words([world[key] for world in more])
-    return pd.DataFrame(table)
+        return pd.DataFrame({"MLP": {f"{n} hidden": words(worlds) for n, worlds in told.items()}})
+    rows = {
+        name: {f"{n} per click": words(worlds) for n, worlds in of.items()}
+        for name, of in told.items()
+    }
+    return pd.DataFrame(rows)
 
 
 def ten_films_frames(

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from statistics import mean
 
-from recsys_book.chapters.ch03_neumf import race
+from recsys_book.chapters.ch03_neumf import care, equal_race, race
 from recsys_book.chapters.ch03_neumf.care import Draw
-from recsys_book.chapters.ch03_neumf.runs_race import LONGEST, PATIENCE, TUNING_WORLDS, course
-from recsys_book.reproduce import Pieces, piece, read_record, wait_for
+from recsys_book.chapters.ch03_neumf.equal_race import World, course
+from recsys_book.reproduce import piece, read_record, wait_for
 
 NAME = "ch03/sides"
 SEEDS = (0, 1, 2, 3, 4)
@@ -21,32 +21,22 @@ DEPTHS, NEGATIVES = (0, 1, 2, 3, 4), (1, 2, 4, 8, 16, 32)
 MODELS = ("MF", "NeuMF")
 
 
-class Work(Pieces):
+class Work(equal_race.EqualRace):
     """The run: a setting for each depth, then five worlds."""
 
     @piece
-    def tried(self, name: str, draw: Draw, world: int) -> dict:
-        """A draw on the training part of a world's clicks, validated after every epoch."""
-        judge = course(world).judge
-        _, score, epochs = race.choose(judge, name, draw, world, LONGEST, PATIENCE)
-        return {"score": score, "epochs": epochs}
-
-    @piece
     def of_depth(self, depth: int) -> Draw:
-        """The best of the MLP's last four settings for a tower of so many layers."""
+        """The best of the MLP's last settings for a tower of so many layers."""
         told = read_record("ch03/race")["figures"]["search"]["MLP"]
         finals = [Draw(**draw) for draw, _ in told["rounds"][-2]]
-        name = f"MLP, {depth} layers"
-        found = [[self.tried(name, draw, world) for world in TUNING_WORLDS] for draw in finals]
-        wait_for(*(one for row in found for one in row))
-        means = [mean(one["score"] for one in row) for row in found]
-        return finals[means.index(max(means))]
+        scores = self._score(f"MLP, {depth} layers", None, finals, self.longest)
+        return care.best_of(scores, 1)[0]
 
     @piece
-    def tested(self, name: str, draw: Draw, world: int) -> dict:
+    def as_set(self, name: str, draw: Draw, world: World) -> dict:
         """A setting in a world, fitted anew for as many epochs as its validation likes."""
-        epochs = self.tried(name, draw, world)["epochs"]
-        model, _ = race.fit(name, course(world).judge.refit, draw, world, epochs)
+        epochs = self.tried(name, draw, world, self.longest)["epochs"]
+        model, _ = race.fit(name, course(world).judge.refit, draw, world[0], epochs)
         return course(world).shares(model) | {"epochs": epochs}
 
     def figures(self) -> dict:
@@ -55,14 +45,16 @@ class Work(Pieces):
         draws = {depth: self.of_depth(depth) for depth in DEPTHS}
         wait_for(*draws.values())
         depth = {
-            str(n): [self.tested(f"MLP, {n} layers", draw, seed) for seed in SEEDS]
+            str(n): [self.as_set(f"MLP, {n} layers", draw, (seed, None)) for seed in SEEDS]
             for n, draw in draws.items()
         }
         negatives = {}
         for name in MODELS:
             best = Draw(**search[name]["best"])
             negatives[name] = {
-                str(n): [self.tested(name, replace(best, n_negatives=n), seed) for seed in SEEDS]
+                str(n): [
+                    self.as_set(name, replace(best, n_negatives=n), (seed, None)) for seed in SEEDS
+                ]
                 for n in NEGATIVES
             }
         rows = [*depth.values(), *(row for of in negatives.values() for row in of.values())]

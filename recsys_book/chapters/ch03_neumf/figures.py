@@ -203,17 +203,24 @@ def settings_table(record: dict) -> pd.DataFrame:
     return pd.DataFrame(found).T
 
 
-def side_table(record: dict, which: str, measure: str = "ndcg") -> pd.DataFrame:
-    """A side question of `ch03/sides`, "depth" or "negatives": shares of the learnable."""
-    told = record["figures"][which]
-    words = lambda worlds: t_interval([world[measure] for world in worlds]).text(3)
+def side_table(record: dict, which: str) -> pd.DataFrame:
+    """A side question of `ch03/simulated`: "depth", "negatives" or "amounts"; shares by NDCG@10."""
+    words = lambda values: t_interval(values).text(3)
+    if which == "amounts":
+        rows = record["figures"]["amounts"]
+        table = {name: {} for name in rows}
+        for name, by in rows.items():
+            for run in sorted(by.values(), key=lambda run: np.mean(run["clicks"])):
+                table[name][f"{np.mean(run['clicks']):,.0f} clicks"] = words(run["share"])
+        return pd.DataFrame(table)
+    more = [world[which] for world in record["figures"]["more"]]
     if which == "depth":
-        return pd.DataFrame({"MLP": {f"{n} hidden": words(worlds) for n, worlds in told.items()}})
-    rows = {
-        name: {f"{n} per click": words(worlds) for n, worlds in of.items()}
-        for name, of in told.items()
-    }
-    return pd.DataFrame(rows)
+        return pd.DataFrame({"MLP": {f"{n} hidden": words([w[n] for w in more]) for n in more[0]}})
+    table = {"MF": {}, "NeuMF": {}}
+    for key in more[0]:
+        name, n = key.split("/")
+        table[name][f"{n} per click"] = words([world[key] for world in more])
+    return pd.DataFrame(table)
 
 
 def ten_films_frames(

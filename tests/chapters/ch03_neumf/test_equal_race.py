@@ -6,12 +6,12 @@ from statistics import mean
 import pytest
 
 from recsys_book.chapters.ch03_neumf import (
+    amounts,
     care,
     equal_race,
     race,
-    runs_amounts,
     runs_race,
-    runs_sides,
+    sides,
 )
 from recsys_book.chapters.ch03_neumf.care import Box, Draw
 from recsys_book.service import simulate
@@ -45,16 +45,20 @@ def small():
         return made[world]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (equal_race, runs_sides):
+        for module in (equal_race, sides):
             patch.setattr(module, "course", course)
         patch.setattr(race, "ON_CLICKS", SMALL)
         patch.setattr(equal_race, "TUNING_WORLDS", (100, 101))
         patch.setattr(equal_race, "STEPS", 1)
         patch.setattr(equal_race, "SGD_RATES", (1e-9, 0.1))
         patch.setattr(equal_race, "SGD_EPOCHS", 1)
-        for run in (runs_race, runs_sides, runs_amounts):
+        for run, work in (
+            (runs_race, runs_race.Work),
+            (sides, sides.Sides),
+            (amounts, amounts.Amounts),
+        ):
             patch.setattr(run, "SEEDS", (0, 1))
-            patch.setattr(run.Work, "rounds", ROUNDS)
+            patch.setattr(work, "rounds", ROUNDS)
         less = {**care.CLOSED["IALS"][1], "dim": (2, 8), "sweeps": (2, 4)}
         patch.setitem(care.CLOSED, "IALS", (care.CLOSED["IALS"][0], less))
         yield patch
@@ -115,24 +119,24 @@ def test_each_depth_has_a_setting_of_its_own_and_negatives_change_alone(small):
     draws = [Draw(2, 2, 0.02, 1e-6, 2, 256, 0.9), Draw(2, 4, 0.005, 1e-6, 1, 256, 1.0)]
     of_mlp = {"best": asdict(draws[0]), "rounds": [[], [[asdict(d), 0.1] for d in draws], []]}
     search = dict.fromkeys(("MF", "NeuMF", "MLP"), of_mlp)
-    small.setattr(runs_sides, "read_record", lambda name: {"figures": {"search": search}})
-    small.setattr(runs_sides, "NEGATIVES", (1, 3))
-    work = runs_sides.Work()
+    small.setattr(sides, "read_record", lambda name: {"figures": {"search": search}})
+    small.setattr(sides, "NEGATIVES", (1, 3))
+    work = sides.Sides()
     figures = work.figures()
     assert list(figures["depth"]) == ["0", "1", "2", "3", "4"]
     for depth, best in figures["by depth"].items():
         name = f"MLP, {depth} layers"
         scores = [mean(work.tried(name, d, w, 3)["score"] for w in (A, B)) for d in draws]
         assert Draw(**best) == draws[scores.index(max(scores))]
-    for name in runs_sides.MODELS:
+    for name in sides.MODELS:
         assert list(figures["negatives"][name]) == ["1", "3"]
         again = work.as_set(name, replace(draws[0], n_negatives=3), (0, None))
         assert figures["negatives"][name]["3"][0] == again
 
 
 def test_every_amount_has_a_search_of_its_own(small):
-    small.setattr(runs_amounts, "SHARES", (0.5, 1.0))
-    work = runs_amounts.Work()
+    small.setattr(amounts, "SHARES", (0.5, 1.0))
+    work = amounts.Amounts()
     figures = work.figures()
     assert list(figures) == ["MF", "NeuMF", "EASE"]
     for name, of in figures.items():

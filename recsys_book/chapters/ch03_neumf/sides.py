@@ -1,4 +1,4 @@
-"""Side questions of chapter 03's race: how deep a tower, and how many negatives a click?
+"""Side questions of chapter 03's race: how deep a tower, and how many negatives per click?
 
 All else is as in `ch03/race`, whose settings are the start. Each depth of the MLP's tower takes the
 best of the four settings that came last in the MLP's search: what suits three layers need not suit
@@ -15,13 +15,12 @@ from recsys_book.chapters.ch03_neumf.care import Draw
 from recsys_book.chapters.ch03_neumf.equal_race import World, course
 from recsys_book.reproduce import piece, read_record, wait_for
 
-NAME = "ch03/sides"
 SEEDS = (0, 1, 2, 3, 4)
 DEPTHS, NEGATIVES = (0, 1, 2, 3, 4), (1, 2, 4, 8, 16, 32)
 MODELS = ("MF", "NeuMF")
 
 
-class Work(equal_race.EqualRace):
+class Sides(equal_race.EqualRace):
     """The run: a setting for each depth, then five worlds."""
 
     @piece

@@ -8,12 +8,11 @@ from typing import ClassVar
 from recsys_book.chapters.ch03_neumf import equal_race
 from recsys_book.reproduce import wait_for
 
-NAME = "ch03/amounts"
 SEEDS = (0, 1, 2, 3, 4)
 NAMES, SHARES = ("MF", "NeuMF", "EASE"), (1 / 27, 1 / 9, 1 / 3, 1.0)
 
 
-class Work(equal_race.EqualRace):
+class Amounts(equal_race.EqualRace):
     """Sixteen weeks, of whose clicks a share is kept; each share has settings of its own."""
 
     rounds: ClassVar = ((12, 4), (4, 12), (2, 40))

@@ -22,7 +22,7 @@ from recsys_book.chapters.ch02_embeddings.answers import directions, spectrum
 from recsys_book.data.ml_latest_small import MovieLens
 from recsys_book.embeddings import nearest
 from recsys_book.metrics import share_of_learnable
-from recsys_book.service.world import World
+from recsys_book.service.world import GENRES, World
 from recsys_book.show.claims import Comparison, by_training, by_world
 from recsys_book.show.explorers import SHOWN_EPOCHS, explorer
 from recsys_book.show.intervals import t_interval
@@ -184,12 +184,13 @@ def handwriting(record: dict, key: str) -> dict[str, list[float]]:
     return {kind: [row[kind] for row in rows] for kind in rows[0]}
 
 
-def handwriting_table(record: dict) -> pd.DataFrame:
-    """Neighbour purity of MF trained on clicks: a row by what people want, a column by what the
-    service keeps; means over the worlds.
+def handwriting_table(record: dict, kind: str = "clicks") -> pd.DataFrame:
+    """Neighbour purity of MF: a row by what people want, a column by what the service keeps; means
+    over the worlds.
 
     Args:
         record: `ch02/answers`.
+        kind: trained on "clicks" or on "impressions".
     """
     people = {"on": "people prefer genres", "off": "nobody prefers a genre"}
     service = {"on": "the service keeps its guess", "off": "it keeps none"}
@@ -197,7 +198,7 @@ def handwriting_table(record: dict) -> pd.DataFrame:
         {
             words: {
                 who: t_interval(
-                    handwriting(record, f"preferences {wanted}, guess {kept}")["clicks"]
+                    handwriting(record, f"preferences {wanted}, guess {kept}")[kind]
                 ).mean
                 for wanted, who in people.items()
             }
@@ -213,18 +214,20 @@ def two_maps(films: Mapping[str, tuple[World, Tensor]], perplexity: float = 30) 
         films: title → world, and vectors `[N, d]`.
         perplexity: of the maps.
     """
-    figure, axes = plt.subplots(1, len(films), figsize=(7.6, 3.9))
-    told = []
+    figure, axes = plt.subplots(1, len(films), figsize=(7.6, 4.4))
+    colours, told = plt.get_cmap("tab20"), []
     for ax, (title, (world, vectors)) in zip(axes, films.items(), strict=True):
         clicked = lab.clicked_before(world).item_counts() > 0
         genre = torch.from_numpy(world.film.genre)[clicked]
         [flat] = maps.epoch_maps([vectors[clicked]], perplexity=perplexity)
-        ax.scatter(*flat.T, c=genre, cmap="tab20", vmax=19, s=7)
+        ax.scatter(*flat.T, c=colours(genre.numpy()), s=7)
         near = nearest(vectors[clicked], 10, by="cosine")[0]
         pure = f"{maps.purity(near, genre):.2f}".replace("0.", ".", 1)
         ax.set_title(f"{title}\n(neighbour purity {pure})", fontsize=10.5)
         ax.set(xticks=[], yticks=[])
         told.append(f"{title}: neighbour purity {pure}")
+    dots = [plt.Line2D([], [], marker="o", ls="", color=colours(g)) for g in range(len(GENRES))]
+    figure.legend(dots, GENRES, loc="outside lower center", ncols=6, fontsize=8)
     return show(figure, alt="Two maps of films, coloured by genre. " + "; ".join(told))
 
 

@@ -33,6 +33,9 @@ def test_figures_of_the_answers_tell_their_means():
     table = figures.handwriting_table(record)
     assert table.loc["nobody prefers a genre", "the service keeps its guess"] == mean
     assert len(set(table.to_numpy().ravel())) == 4
+    real_no = figures.handwriting_table(record, "impressions")
+    mean = f"{np.mean(kept['impressions']):.2f}".replace("0.", ".")
+    assert real_no.loc["nobody prefers a genre", "the service keeps its guess"] == mean
     worth = np.mean(figures.two_logs_values(record, "impressions", "clicks"))
     told = f"MF on impressions, clicks its ten films would earn: {worth:.2f}".replace("0.", ".")
     assert told in figures.two_logs_figure(record).alt

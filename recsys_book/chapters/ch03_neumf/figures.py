@@ -57,15 +57,15 @@ SIDES = {
         "How deep should the tower be?",
         "Three worlds. Without a hidden layer the tower must give everybody the same list, and is "
         "not told apart from popularity. With three layers it is above popularity in all three "
-        "worlds, though not in all five of the race; with one, two or four it comes to nothing, or "
-        "below, in at least one of them. Settings were chosen for three layers. The paper finds "
+        "worlds, though not in all five of that race; with one, two or four it comes to nothing, "
+        "or below, in at least one of them. Settings were chosen for three layers. The paper finds "
         "more layers better in most of its settings.",
     ),
     "negatives": (
         "How many negatives per click?",
         "Three worlds, in which NeuMF is ahead of MF at every number here, and clearly so at four, "
-        "the paper's number (.0053, from .0028 to .0077). They are the three of the race's five in "
-        "which it leads at 16 as well; and who tries seven numbers finds one. Still, with fewer "
+        "the paper's number (.0053, from .0028 to .0077). They are the three of that race's five "
+        "in which it leads at 16 as well; and who tries seven numbers finds one. Still, with fewer "
         "negatives than the 16 that validation chose NeuMF may have done better. One is too few "
         "for MF. The paper finds 3 to 6 best, and on its second data set more than 7 hurt.",
     ),
@@ -100,10 +100,6 @@ REPLICATION = (
     "nearer to the script, is reported to reach .720 pre-trained with 32 factors. The test was "
     "looked at in each of these runs; nothing was chosen by it."
 )
-CHOSEN = (
-    "This run was made in three sittings, of three versions of the code. The changes between them "
-    "add experiments and leave alone what had been trained; nothing was trained again to check it."
-)
 TUNED = (
     "Each tried up to eight settings of learning rate, L2 and negatives, chosen by NDCG@10 on the "
     "validation items. The sizes were set by hand. NeuMF's L2 was tried at a single value above 0, "
@@ -112,7 +108,7 @@ TUNED = (
 KNOBS = {
     "lr": "rate", "weight_decay": "L2", "n_negatives": "negatives", "batch_size": "batch",
     "l2": "L2", "dim": "factors", "unobserved_weight": "weight of the unobserved",
-    "k": "neighbours", "decay": "rate times, an epoch,", "frequency_exponent": "exponent of L2",
+    "k": "neighbours", "decay": "fall of the rate per epoch", "frequency_exponent": "exponent",
 }  # fmt: skip
 #: In `ch03/paper` a difference in HR@10 under this settles nothing. It holds no hits of single
 #: people, so their luck has to be allowed for: if two models disagree about one in six of the 6,040

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_book.chapters.ch03_neumf import race
-from recsys_book.chapters.ch03_neumf.care import Draw
+from recsys_book.chapters.ch03_neumf import lab as ncf
+from recsys_book.chapters.ch03_neumf import simulated as on_clicks
 from recsys_book.chapters.ch04_youtube_dnn import candidates, watch_time
 from recsys_book.chapters.ch05_wide_and_deep import lab as wide_deep
 from recsys_book.data.next_watch import seconds_since
@@ -201,9 +201,11 @@ def in_parts(score: Callable[[Request], Tensor]) -> Policy:
 def neumf(world: World, seed: int, *, epochs: int, **knobs) -> Policy:
     """Chapter 03's NeuMF, from scratch, on what was clicked."""
     clicks = world.log.clicks().without_repeats()
-    model, _ = race.fit("NeuMF", clicks, Draw(**knobs), seed, epochs)
+    setting = ncf.Setting(**knobs)
+    model = ncf.make_model("NeuMF", clicks, setting.factors, seed)
+    on_clicks.adam(model, clicks, setting, seed, epochs=epochs)
     with torch.no_grad():
-        return by_table(model.score(torch.arange(world.n_users)))
+        return by_table(model.eval().score(torch.arange(world.n_users)))
 
 
 # ---------------------------------------------------------------- chapter 04

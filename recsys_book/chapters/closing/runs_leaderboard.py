@@ -31,15 +31,16 @@ SEEDS, DAYS = (5, 6, 7, 8, 9), 14
 def chosen_settings() -> dict[str, dict]:
     """Entry → the settings that its chapter's record chose."""
     rungs = read_record("ch00/simulated")["figures"]
-    ncf = read_record("ch03/race")["figures"]
+    ncf = read_record("ch03/simulated")["figures"]
     youtube = read_record("ch04/simulated")["figures"]
     wide = read_record("ch05/simulated")["figures"]
     epochs = lambda runs: {"epochs": round(mean(run["epochs"] for run in runs))}
     of_head = lambda head: youtube["heads"][head] | epochs(youtube["second"][head]["untold"])
+    neumf_epochs = [{"epochs": world["epochs"]["NeuMF"]} for world in ncf["worlds"]]
     return {
         "item kNN": rungs["settings"]["ItemKNN"],
         **{name: rungs["settings"][name] for name in ("EASE", "MF", "FM", "DNN")},
-        "NeuMF": ncf["search"]["NeuMF"]["best"] | epochs(ncf["worlds"]["NeuMF"]),
+        "NeuMF": ncf["settings"]["NeuMF"] | epochs(neumf_epochs),
         "candidates alone": youtube["settings"]["full softmax"]
         | epochs(youtube["first"]["full softmax"]),
         "funnel by clicks": of_head("click"),

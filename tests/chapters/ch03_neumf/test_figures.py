@@ -200,16 +200,20 @@ def test_what_counts_as_no_is_told_as_recorded():
 
 
 def test_the_race_is_drawn_and_told_as_recorded():
-    older = read_record("ch03/simulated")
-    worlds = older["figures"]["worlds"]
-    assert figures.shares(older, "NeuMF") == [world["share"]["NeuMF"] for world in worlds]
-    alt = figures.race_figure(older).alt
-    for name in worlds[0]["share"]:
-        mean = f"{np.mean([world['share'][name] for world in worlds]):.3f}"
-        assert f"{figures.NAMES.get(name, name)} {mean}" in alt
-    table, chosen = figures.settings_table(older), older["figures"]["settings"]
+    race = read_record("ch03/race")
+    worlds = race["figures"]["worlds"]
+    assert figures.shares(race, "NeuMF") == [world["ndcg"] for world in worlds["NeuMF"]]
+    alt = figures.race_figure(race).alt
+    for measure, words in figures.MEASURES.items():
+        part = next(told for told in alt.split("; ") if told.startswith(words))
+        for name in worlds:
+            mean = f"{np.mean(figures.shares(race, name, measure)):.3f}"
+            assert f"{figures.NAMES.get(name, name)} {mean}" in part
+    table, chosen = figures.settings_table(race), race["figures"]["search"]
     assert list(table.index) == [figures.NAMES.get(name, name) for name in chosen]
-    assert f"rate {chosen['GMF']['lr']:g}, " in table.loc["GMF", "chosen"]
+    assert f"rate {chosen['GMF']['best']['lr']:g}, " in table.loc["GMF", "chosen"]
+    assert "tower" not in table.loc["GMF", "chosen"] and "tower" in table.loc["MLP", "chosen"]
+    assert (table["tried"] >= 24).all()
 
 
 @pytest.mark.parametrize(("which", "rows"), [("negatives", 7), ("depth", 5), ("amounts", 4)])

@@ -370,15 +370,15 @@ def head_loss(head: str, logits: Tensor, clicked: Tensor, minutes: Tensor) -> Te
     return (logits - minutes).square().mean()
 
 
-def draws(n: int) -> list[dict]:
-    """Settings from one box, spread evenly in it (Sobol): learning rate .002 to .03, L2 1e-7 to
-    3e-4, standard deviation of the start .03 to .3 (all three on a log scale); item vectors of 8,
-    16, 32 or 64; one layer or two; and what the rate is multiplied by after each epoch."""
-    found = []
+def draws(n: int, rates: tuple[float, float] = (0.002, 0.03)) -> list[dict]:
+    """Settings from one box, spread evenly in it (Sobol): learning rate between two ends, L2 1e-7
+    to 3e-4, standard deviation of the start .03 to .3 (all three on a log scale); item vectors of
+    8, 16, 32 or 64; one layer or two; and what the rate is multiplied by after each epoch."""
+    found, (low, high) = [], rates
     for row in SobolEngine(6, scramble=True, seed=0).draw(n).tolist():
         rate, penalty, start, size, depth, fall = row
         values = {
-            "lr": 0.002 * 15**rate, "weight_decay": 1e-7 * 3_000**penalty,
+            "lr": low * (high / low) ** rate, "weight_decay": 1e-7 * 3_000**penalty,
             "init_std": 0.03 * 10**start,
         }  # fmt: skip
         drawn: dict = {name: float(f"{value:.2g}") for name, value in values.items()}

@@ -545,13 +545,13 @@ VARIANTS = {
     "static user vector": {}, "full softmax": {}, "sampled": {"loss": "sampled"},
     "sampled, no log Q": {"loss": "sampled", "log_q": False}, "in-batch": {"loss": "in-batch"},
     "in-batch, no log Q": {"loss": "in-batch", "log_q": False}, "example age": {},
-    "leaky histories": {},
+    "at most 20 a user": {}, "leaky histories": {},
 }  # fmt: skip
 TUNED = {
     "static user vector": "static user vector", "full softmax": "full softmax",
     "sampled": "sampled", "sampled, no log Q": "sampled, no log Q", "in-batch": "in-batch",
     "in-batch, no log Q": "in-batch, no log Q", "example age": "full softmax",
-    "leaky histories": "full softmax",
+    "at most 20 a user": "full softmax", "leaky histories": "full softmax",
 }  # fmt: skip
 
 
@@ -583,14 +583,14 @@ def best_of_draws(score: Callable[[dict], float], n: int = DRAWS) -> dict:
 
 
 def run_variant(
-    task: Task, variant: str, setting: dict, seed: int, *, test: bool, epochs: int = 40,
+    task: Task, variant: str, setting: dict, seed: int, *, test: bool, epochs: int = 15,
     patience: int = 4,
 ) -> dict:  # fmt: skip
     """One of VARIANTS, trained with a drawn setting.
 
     Args:
         task: see `Task`.
-        variant: its name.
+        variant: its name, or "no context"; any other is full softmax.
         setting: see `draw`.
         seed: of start, order and negatives.
         test: as `choose_and_test`; otherwise up to its validation alone, as `choose`.
@@ -599,8 +599,10 @@ def run_variant(
     """
     make, recipe = made_of(task, variant, setting, seed)
     recipe = replace(recipe, epochs=epochs)
+    per_user = 20 if variant == "at most 20 a user" else None
     run = choose_and_test if test else choose
-    return run(task, make, recipe, seed, patience=patience, leak=variant == "leaky histories")
+    leak = variant == "leaky histories"
+    return run(task, make, recipe, seed, patience=patience, leak=leak, per_user=per_user)
 
 
 def run_random_split(task: Task, setting: dict, seed: int, epochs: int) -> dict:
@@ -611,13 +613,15 @@ def run_random_split(task: Task, setting: dict, seed: int, epochs: int) -> dict:
 def made_of(task: Task, variant: str, setting: dict, seed: int) -> tuple[Callable, Recipe]:
     """How to make a variant's model, and its recipe."""
     dim, start = setting["dim"], setting["init_std"]
-    recipe = Recipe(lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS[variant])
+    recipe = Recipe(
+        lr=setting["lr"], weight_decay=setting["weight_decay"], **VARIANTS.get(variant, {})
+    )
 
     def make() -> nn.Module:
         if variant != "static user vector":
             return new_generator(
                 task, dim=dim, hidden=(2 * dim, dim), ages=variant == "example age",
-                init_std=start, seed=seed,
+                context=variant != "no context", init_std=start, seed=seed,
             )  # fmt: skip
         with seeded(seed):
             return StaticUser(task.log.n_users, task.log.n_items, dim, start)

@@ -132,7 +132,7 @@ class ByDuration:
 
     def group(self, duration: Tensor) -> Tensor:
         """`[M]` which group a view belongs to."""
-        return torch.searchsorted(self.edges, duration.double(), right=True)
+        return torch.searchsorted(self.edges, duration.double().contiguous(), right=True)
 
     def quantiles(self, duration: Tensor, seconds: Tensor) -> Tensor:
         """`[M]` float32 in 0..1; of equal watch times the middle."""

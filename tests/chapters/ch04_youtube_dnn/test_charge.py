@@ -8,8 +8,8 @@ import torch
 from recsys_book.chapters.ch04_youtube_dnn import (
     candidates,
     charge,
-    runs_candidates,
-    runs_ranking,
+    first_stage,
+    second_stage,
     watch_time,
 )
 from recsys_book.service import run_online, simulate
@@ -91,27 +91,24 @@ def quick(monkeypatch):
             made[key] = simulate(seed=seed, without=without, **SMALL)
         return made[key]
 
-    for run in (runs_candidates, runs_ranking):
+    for run in (first_stage, second_stage):
         monkeypatch.setattr(run, "simulate", small)
         monkeypatch.setattr(run, "SEEDS", (0, 1))
-    monkeypatch.setattr(runs_candidates, "N_USERS", 60)
+    monkeypatch.setattr(first_stage, "N_USERS", 60)
     draws = candidates.draw(2)
     monkeypatch.setattr(candidates, "draw", lambda n: [d | {"dim": 16} for d in draws])
-    choose = candidates.run_variant
-    monkeypatch.setattr(
-        candidates, "run_variant", lambda *of, **more: choose(*of, **more, epochs=2)
-    )
-    monkeypatch.setattr(runs_ranking, "DRAWS", 2)
-    monkeypatch.setattr(runs_ranking, "EPOCHS", 2)
-    monkeypatch.setattr(runs_ranking, "DAYS", 1)
+    monkeypatch.setattr(first_stage, "EPOCHS", 2)
+    monkeypatch.setattr(second_stage, "DRAWS", 2)
+    monkeypatch.setattr(second_stage, "EPOCHS", 2)
+    monkeypatch.setattr(second_stage, "DAYS", 1)
     asked = watch_time.requests
     monkeypatch.setattr(watch_time, "requests", lambda world: asked(world, 20, 30))
     return monkeypatch
 
 
 def test_the_run_of_the_first_stage_tells_the_log_and_the_truth(quick):
-    figures = runs_candidates.Work().figures()
-    assert list(figures["first"]) == list(candidates.VARIANTS)
+    figures = first_stage.FirstStage().figures()
+    assert list(figures["first"]) == list(first_stage.VARIANTS)
     for variant, runs in figures["first"].items():
         assert len(runs) == 2
         for run in runs:
@@ -122,18 +119,18 @@ def test_the_run_of_the_first_stage_tells_the_log_and_the_truth(quick):
         assert setting["best"] == candidates.draw(2)[setting["tried"].index(max(setting["tried"]))]
     for world in figures["worlds"]:
         assert sum(world["by age"]) <= 1 and world["oracle"]["popularity"] > 0
-    runs_candidates.report(json.loads(json.dumps(figures)))  # as a record has it
+    first_stage.report(json.loads(json.dumps(figures)))  # as a record has it
 
 
 def test_the_run_of_the_second_stage_tells_the_truth_and_what_comes_of_it(quick):
     setting = {"best": candidates.draw(1)[0], "tried": []}
     record = {"first": {"full softmax": [{"epochs": 1}, {"epochs": 2}]}}
     record["settings"] = {"full softmax": setting}
-    quick.setattr(runs_ranking, "read_record", lambda name: {"figures": record})
-    work = runs_ranking.Work()
+    quick.setattr(second_stage, "read_record", lambda name: {"figures": record})
+    work = second_stage.SecondStage()
     figures = work.figures()
-    assert set(figures["rankers"]) == {"/".join(key) for key in runs_ranking.RANKERS}
-    assert set(figures["in charge"]) == {"/".join(key) for key in runs_ranking.IN_CHARGE}
+    assert set(figures["rankers"]) == {"/".join(key) for key in second_stage.RANKERS}
+    assert set(figures["in charge"]) == {"/".join(key) for key in second_stage.IN_CHARGE}
     for key, found in figures["settings"].items():
         assert len(found["tried"]) == 2, key
         assert found["best"] == watch_time.draws(2)[found["tried"].index(max(found["tried"]))]
@@ -142,4 +139,4 @@ def test_the_run_of_the_second_stage_tells_the_truth_and_what_comes_of_it(quick)
     for name, rows in figures["in charge"].items():
         for row, best in zip(rows, most, strict=True):
             assert 0 < row["clicks"] <= best["clicks"] * 1.1, name
-    runs_ranking.report(json.loads(json.dumps(figures)))
+    second_stage.report(json.loads(json.dumps(figures)))

@@ -22,7 +22,6 @@ from recsys_book.reproduce import Pieces, piece, read_record, wait_for
 from recsys_book.service import run_online, simulate
 from recsys_book.service.online import oracle_policy
 
-NAME = "ch04/ranking"
 SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
 TEST_FROM, DAYS = 24, 14
 DRAWS, EPOCHS = 12, 20
@@ -42,7 +41,7 @@ IN_CHARGE = (
 )  # fmt: skip
 
 
-class Work(Pieces):
+class SecondStage(Pieces):
     """The run: settings, then five worlds."""
 
     @piece

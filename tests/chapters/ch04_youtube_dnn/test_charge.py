@@ -1,6 +1,7 @@
 """Two stages in charge: what each hands over, and the runs of both stages in small worlds."""
 
 import json
+from statistics import mean
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from recsys_book.chapters.ch04_youtube_dnn import (
     candidates,
     charge,
     first_stage,
+    judged,
     second_stage,
     watch_time,
 )
@@ -119,7 +121,15 @@ def test_the_run_of_the_first_stage_tells_the_log_and_the_truth(quick):
         assert setting["best"] == candidates.draw(2)[setting["tried"].index(max(setting["tried"]))]
     for world in figures["worlds"]:
         assert sum(world["by age"]) <= 1 and world["oracle"]["popularity"] > 0
-    first_stage.report(json.loads(json.dumps(figures)))  # as a record has it
+    kept = json.loads(json.dumps(figures))  # as a record has it
+    first_stage.report(kept)
+    record = {"figures": kept}
+    alt = judged.log_and_truth(record).alt
+    assert f"in-batch, without {mean(judged.recalls(record, 'in-batch, no log Q')):.2f}" in alt
+    assert alt.endswith("1.00") or "the truth 1.00" in alt
+    assert judged.worth(record, judged.POPULAR) == [0.0, 0.0]
+    share = 100 * mean(sum(world["by age"][:9]) for world in kept["worlds"])
+    assert judged.ages(record).alt.startswith(f"watched: {share:.0f} %")
 
 
 def test_the_run_of_the_second_stage_tells_the_truth_and_what_comes_of_it(quick):
@@ -139,4 +149,14 @@ def test_the_run_of_the_second_stage_tells_the_truth_and_what_comes_of_it(quick)
     for name, rows in figures["in charge"].items():
         for row, best in zip(rows, most, strict=True):
             assert 0 < row["clicks"] <= best["clicks"] * 1.1, name
-    second_stage.report(json.loads(json.dumps(figures)))
+    kept = json.loads(json.dumps(figures))
+    second_stage.report(kept)
+    record = {"figures": kept}
+    assert judged.in_charge(record, "none", "truth") == [1.0, 1.0]
+    whole = mean(judged.in_charge(record, "trained", "everything"))
+    assert f"+ who asks {whole:.2f}" in judged.who_loses(record).alt
+    value = mean(judged.of_ranker(record, "click", "everything", "looked", "spearman of clicks"))
+    assert f"a look times a liking {value:.3f}" in judged.places(record).alt
+    bait = mean(judged.of_ranker(record, "watch time", "everything", "added", "bait"))
+    names = {"click": "clicks", "watch time": "minutes", "regression": "minutes, plainly"}
+    assert f"bait of minutes {bait:.2f}" in judged.heads(record, names).alt

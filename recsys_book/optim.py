@@ -156,6 +156,56 @@ def ftrl_update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: di
     w.copy_(torch.where(moved, -pulled / (d + group["l2"]), w))
 
 
+class ProximalAdagrad(torch.optim.Optimizer):
+    """AdaGrad with an L1 that makes zeros: after each step a weight is pulled towards zero.
+
+    With g the gradient of a weight, and n the sum of its squared gradients, this one among them:
+
+        w ← w − lr · g / √n,   w ← sign(w) · max(|w| − lr · l1 / √n, 0)
+
+    (Duchi, Hazan, Singer: Adaptive Subgradient Methods for Online Learning and Stochastic
+    Optimization. JMLR 2011, the composite mirror descent update with l1.) Beside FTRL it is the
+    control: the same rates and the same penalty, but what is pulled is the weight as it stands, not
+    the sum of all gradients so far. A weight whose gradient is 0 is left alone.
+
+    Args:
+        params: parameters or groups of them.
+        lr: learning rate, above 0.
+        l1: strength of |w|.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    def __init__(self, params: Iterable, lr: float = 0.1, *, l1: float = 0.0) -> None:
+        check_positive("lr", lr)
+        check_positive("l1", l1, zero_allowed=True)
+        super().__init__(params, {"lr": lr, "l1": l1})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Move every parameter that has a gradient, dense or sparse."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    kind = torch.promote_types(weight.dtype, torch.float32)
+                    state["n"] = torch.zeros_like(weight, dtype=kind)
+                rows, g = (..., weight.grad) if weight.dim() == 0 else _touched(weight.grad)
+                n = state["n"][rows] + g.to(state["n"].dtype) ** 2
+                rate = torch.where(g != 0, group["lr"] / n.clamp(min=1e-30).sqrt(), 0.0)
+                moved = weight[rows] - rate * g
+                pulled = moved.sign() * (moved.abs() - rate * group["l1"]).clamp(min=0)
+                weight[rows], state["n"][rows] = pulled.to(weight.dtype), n
+        return loss
+
+
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Two groups for any optimizer of torch: weights that decay, and biases that do not.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recsys_book.models.matrix_factorization import MatrixFactorization
-from recsys_book.optim import FTRL, parameter_groups, warmup_cosine
+from recsys_book.optim import FTRL, ProximalAdagrad, parameter_groups, warmup_cosine
 
 
 class Scalar:
@@ -253,3 +253,40 @@ def test_the_rate_rises_then_falls():
     assert rates[7] == pytest.approx(2.0 * (1 + math.cos(math.pi * 3 / 6)) / 2)
     with pytest.raises(ValueError, match="warmup is 3 and total 3"):
         warmup_cosine(optimizer, 3, 3)
+
+
+def test_proximal_adagrad_without_l1_is_adagrad_and_with_it_makes_zeros():
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs, pulled = (torch.nn.Parameter(torch.ones(6, 2)) for _ in range(3))
+    optimizers = (
+        ProximalAdagrad([ours], lr=0.2),
+        torch.optim.Adagrad([theirs], lr=0.2, eps=0.0),
+        ProximalAdagrad([pulled], lr=0.2, l1=3.0),
+    )
+    for _ in range(60):
+        gradient = torch.randn(6, 2, generator=generator)
+        gradient[0] = 0.0  # a row that no example touches
+        for weight, optimizer in zip((ours, theirs, pulled), optimizers, strict=True):
+            weight.grad = gradient.clone()
+            if weight is theirs:
+                weight.grad[0] = 1e-30  # AdaGrad without eps divides by nothing else
+            optimizer.step()
+    assert torch.allclose(ours[1:], theirs[1:], atol=1e-5)
+    assert torch.equal(pulled[0], torch.ones(2))
+    assert (pulled[1:] == 0).any() and not (ours[1:] == 0).any()
+
+
+def test_one_proximal_step_is_what_the_formula_says():
+    weight = torch.nn.Parameter(torch.tensor([1.0, 0.1, 0.0]))
+    optimizer = ProximalAdagrad([weight], lr=0.5, l1=0.4)
+    weight.grad = torch.tensor([2.0, 0.2, -1.0])
+    optimizer.step()  # the first step is lr · sign(g), and the pull lr · l1 / |g|
+    assert weight.tolist() == pytest.approx([1.0 - 0.5 - 0.1, 0.0, 0.5 - 0.2])
+    for bad in ({"lr": 0.0}, {"l1": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            ProximalAdagrad([weight], **bad)
+    scalar = torch.nn.Parameter(torch.tensor(1.0))
+    optimizer = ProximalAdagrad([scalar], lr=0.5)
+    scalar.grad = torch.tensor(4.0)
+    optimizer.step()
+    assert scalar.item() == pytest.approx(0.5)

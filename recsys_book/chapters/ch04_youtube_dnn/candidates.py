@@ -22,6 +22,8 @@ from recsys_book.data.next_watch import WatchExamples, any_watch, next_watch, so
 from recsys_book.losses import in_batch_softmax_loss, sampled_softmax_loss
 from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.sampling import Proposal, unigram
+from recsys_book.service.log import DAY
+from recsys_book.service.oracle import Ranking, expected_clicks, oracle_ndcg
 from recsys_book.service.world import Context, World
 from recsys_book.train import History, fit, seeded
 
@@ -479,6 +481,60 @@ def oracle_recalls(world: World, task: Task, every: int = 5, k: int = 50) -> dic
     return {
         name: recalls(score, task, part, task.test_from, (k,))[k] for name, score in scores.items()
     }
+
+
+@torch.no_grad()
+def by_truth(
+    ranking: Ranking, task: Task, model: nn.Module | Callable[[Tensor], Tensor]
+) -> dict[str, float]:
+    """What a first stage's ten films are worth on the first day of the test, by the truth.
+
+    Args:
+        ranking: whom to ask about, and the truth.
+        task: of the same log.
+        model: a CandidateGenerator or a StaticUser, or `score(users [B]) -> [B, N]`.
+
+    Returns:
+        "ndcg", against the oracle's ten, and "clicks" to expect, as a share of the oracle's.
+    """
+
+    def score(users: Tensor) -> Tensor:
+        if not isinstance(model, nn.Module):
+            return model(users)
+        if isinstance(model, StaticUser):
+            return model(users) @ model.item_vectors().T
+        context = torch.stack([ranking.device, ranking.daypart], dim=1)[users] + 1
+        history = ranking.history[users, : task.length]
+        return model.score(history, context if model.context is not None else None)
+
+    return {"ndcg": oracle_ndcg(ranking, score), "clicks": expected_clicks(ranking, score)}
+
+
+@torch.no_grad()
+def by_film_age(model: CandidateGenerator, task: Task, release: Tensor, n_days: int) -> Tensor:
+    """`[n_days]`, the chance that the softmax gives to all films of an age together, as served.
+
+    Args:
+        model: trained.
+        task: the mean is over its test.
+        release: `[N]` the day on which each film came out.
+        n_days: ages 0 to n_days − 1; older films are left out.
+    """
+    total = torch.zeros(n_days, dtype=torch.float64)
+    for rows in torch.arange(len(task.test)).split(1_024):
+        part = task.test[rows]
+        chance = (user_vectors(model, task, part) @ model.item_vectors().T).softmax(1).double()
+        age = part.time[:, None] // DAY - release  # [B, N]
+        here = (age >= 0) & (age < n_days)
+        total.index_add_(0, age[here], chance[here])
+    return total / len(task.test)
+
+
+def watched_by_film_age(task: Task, release: Tensor, n_days: int) -> Tensor:
+    """`[n_days]`, the share of the test's watches that were of films of an age."""
+    age = task.test.time // DAY - release[task.test.item]
+    here = age[(age >= 0) & (age < n_days)]
+    return torch.bincount(here, minlength=n_days).double() / len(task.test)
 
 
 # ---------------------------------------------------------------- what the recorded runs compare

@@ -7,12 +7,19 @@ only (see `recsys_book.data.kuairand_pure`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from recsys_book.arguments import check_same_shape
 from recsys_book.chapters.ch04_youtube_dnn import candidates
 from recsys_book.chapters.ch04_youtube_dnn.watch_time import (
+    HEADS,
     Fitted,
     Impressions,
     Recipe,
@@ -85,15 +92,164 @@ def _shown_before(data: KuaiRand) -> Tensor:
     return (place - (counts.cumsum(0) - counts)[data.user]).double()
 
 
+# ---------------------------------------------------------------- duration
+
+D2Q = "by duration"
+#: What is compared: the three heads of the ranker, and quantiles within a duration.
+RANKERS = (*HEADS, D2Q)
+DURATION = 2  # the continuous input that is the video's length
+
+
+class ByDuration:
+    """Watch time as a share of the views of equally long videos that were watched for less.
+
+    A longer video collects more seconds whatever it is worth. So views are put into groups of equal
+    size by the length of the video; a network is taught the quantile of the watch time within its
+    group, and its answer is turned back into seconds (Zhan et al.: Deconfounding Duration Bias in
+    Watch-time Prediction for Video Recommendation. KDD 2022,
+    https://doi.org/10.1145/3534678.3539092).
+
+    Args:
+        duration: `[M]` lengths of the videos of the training views.
+        seconds: `[M]` watched.
+        n: groups.
+
+    Raises:
+        ValueError: other shapes, fewer views than groups.
+    """
+
+    def __init__(self, duration: Tensor, seconds: Tensor, n: int = 30) -> None:
+        check_same_shape("duration", duration, "seconds", seconds)
+        if not 1 <= n <= len(duration):
+            raise ValueError(f"n is {n}; it must lie between 1 and the {len(duration)} views")
+        ordered = duration.double().sort().values
+        cuts = torch.arange(1, n) * len(ordered) // n
+        self.edges = ordered[cuts].unique()  # videos of one length stay together
+        group = self.group(duration)
+        found = [seconds[group == g].double().sort().values for g in range(len(self.edges) + 1)]
+        empty = torch.zeros(1, dtype=torch.float64)
+        self.watched = [values if len(values) else empty for values in found]
+
+    def group(self, duration: Tensor) -> Tensor:
+        """`[M]` which group a view belongs to."""
+        return torch.searchsorted(self.edges, duration.double().contiguous(), right=True)
+
+    def quantiles(self, duration: Tensor, seconds: Tensor) -> Tensor:
+        """`[M]` float32 in 0..1; of equal watch times the middle."""
+        group, found = self.group(duration), torch.zeros(len(duration), dtype=torch.float64)
+        for g, values in enumerate(self.watched):
+            rows, asked = group == g, seconds[group == g].double()
+            below = torch.searchsorted(values, asked)
+            up_to = torch.searchsorted(values, asked, right=True)
+            found[rows] = (below + up_to).double() / (2 * len(values))
+        return found.float()
+
+    def seconds(self, duration: Tensor, quantiles: Tensor) -> Tensor:
+        """`[M]` float64: the watch time at a quantile of the group, between its least and most."""
+        group, found = self.group(duration), torch.zeros(len(duration), dtype=torch.float64)
+        for g, values in enumerate(self.watched):
+            rows = group == g
+            n = len(values)
+            place = (quantiles[rows].double() * n - 0.5).clamp(0, n - 1)  # as quantiles counts
+            low, high = place.floor().long(), place.ceil().long()
+            found[rows] = values[low] + (place - low) * (values[high] - values[low])
+        return found
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained ranker, and how its answer becomes a score."""
+
+    fitted: Fitted
+    by: ByDuration | None = None
+
+    def __call__(self, part: Impressions) -> Tensor:
+        """`[M]` scores; seconds where it was taught quantiles within a duration."""
+        logits = self.fitted.logits(part)
+        return logits if self.by is None else self.by.seconds(part.raw[:, DURATION], logits)
+
+
+def train(
+    part: Impressions,
+    n_items: int,
+    sizes: tuple[int, ...],
+    recipe: Recipe,
+    seed: int,
+    *,
+    validate: Callable[[Predictor], float] | None = None,
+    **more: Any,
+) -> tuple[Predictor, History]:
+    """One of `RANKERS`; `more` is for `train_ranker`."""
+    by = None
+    if recipe.head == D2Q:
+        by = ByDuration(part.raw[:, DURATION], part.minutes)
+        part = replace(part, minutes=by.quantiles(part.raw[:, DURATION], part.minutes))
+        recipe = replace(recipe, head="regression")
+    judge = None if validate is None else lambda fitted: validate(Predictor(fitted, by))
+    fitted = train_ranker(
+        part, n_items, recipe, seed, sizes=sizes, place=None, validate=judge, **more
+    )
+    return Predictor(fitted, by), fitted.history
+
+
 # ---------------------------------------------------------------- judging
 
 
-def figures(fitted: Fitted, part: Impressions, users: Tensor) -> dict[str, float]:
-    """What a head is judged by: mispredicted watch time, and the AUC of clicks."""
-    logits = fitted.logits(part)
+def by_user(scores: Tensor, seconds: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:
+    """What `mispredicted_watch_time` is made of, person by person.
+
+    Args:
+        scores, seconds, users: as there, `[M]`.
+
+    Returns:
+        `[U']` float64 twice, for everybody in `users` in rising order: the watch time in pairs
+        ordered the wrong way round, and in all pairs.
+    """
+    people, own = users.unique(return_inverse=True)
+    wrong, total = torch.zeros(2, len(people), dtype=torch.float64)
+    rank = torch.unique(scores, return_inverse=True)[1]
+    span, watched = int(rank.max()) + 1, seconds > 0
+    others = (own[~watched] * span + rank[~watched]).sort().values
+    who, time = own[watched], seconds[watched].double()
+    start = torch.searchsorted(others, who * span)
+    end = torch.searchsorted(others, (who + 1) * span)
+    below = torch.searchsorted(others, who * span + rank[watched])
+    wrong.index_add_(0, who, time * (end - below))
+    total.index_add_(0, who, time * (end - start))
+    return wrong, total
+
+
+def interval_over_people(
+    a: Tensor, b: Tensor, total: Tensor, draws: int = 2_000, seed: int = 0
+) -> list[float]:
+    """Mispredicted watch time of two rankers by the bootstrap over people.
+
+    Args:
+        a, b: `[U]` watch time in pairs ordered wrongly by each.
+        total: `[U]` in all pairs.
+        draws: resamples.
+        seed: of the draws.
+
+    Returns:
+        the share of each, their difference, and its 95 % interval.
+    """
+    random = np.random.RandomState(seed)
+    a, b, total = (column.numpy() for column in (a, b, total))
+    gaps = []
+    for _ in range(draws):
+        people = random.randint(len(total), size=len(total))
+        gaps.append((a[people].sum() - b[people].sum()) / total[people].sum())
+    low, high = np.percentile(gaps, [2.5, 97.5])
+    first, second = a.sum() / total.sum(), b.sum() / total.sum()
+    return [float(value) for value in (first, second, first - second, low, high)]
+
+
+def figures(predict: Predictor, part: Impressions, users: Tensor) -> dict[str, float]:
+    """What a ranker is judged by: mispredicted watch time, and the AUC of clicks."""
+    scores = predict(part)
     return {
-        "mispredicted": mispredicted_watch_time(logits, part.minutes, users),
-        "auc": auc(part.clicked.float(), logits),
+        "mispredicted": mispredicted_watch_time(scores, part.minutes, users),
+        "auc": auc(part.clicked.float(), scores),
     }
 
 
@@ -112,16 +268,14 @@ def choose(
         users: `[M]` whose rows they are.
         n_items: N.
         sizes: of the fields.
-        recipe: how.
+        recipe: how; its head is one of `RANKERS`.
         seed: of start and order.
     """
     held = (part.day >= VALIDATION_FROM) & (part.day < TEST_FROM)
     rows, own = part[held], users[held]
-    judge = lambda fitted: 1 - mispredicted_watch_time(fitted.logits(rows), rows.minutes, own)
-    return train_ranker(
-        part[part.day < VALIDATION_FROM], n_items, recipe, seed, sizes=sizes, place=None,
-        validate=judge, patience=2,
-    ).history  # fmt: skip
+    judge = lambda predict: 1 - mispredicted_watch_time(predict(rows), rows.minutes, own)
+    past = part[part.day < VALIDATION_FROM]
+    return train(past, n_items, sizes, recipe, seed, validate=judge, patience=2)[1]
 
 
 def choose_and_test(
@@ -131,7 +285,7 @@ def choose_and_test(
     sizes: tuple[int, ...],
     recipe: Recipe,
     seed: int,
-) -> tuple[Fitted, int]:
+) -> tuple[Predictor, int]:
     """Epochs as `choose` finds them, then fitted anew on everything before the test.
 
     Returns:
@@ -139,5 +293,4 @@ def choose_and_test(
     """
     epochs = choose(part, users, n_items, sizes, recipe, seed).best_epoch + 1
     past = part[part.day < TEST_FROM]
-    more = {"sizes": sizes, "place": None, "epochs": epochs}
-    return train_ranker(past, n_items, recipe, seed, **more), epochs
+    return train(past, n_items, sizes, recipe, seed, epochs=epochs)[0], epochs

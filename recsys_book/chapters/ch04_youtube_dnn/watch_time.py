@@ -14,26 +14,43 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.quasirandom import SobolEngine
 
 from recsys_book.arguments import check_finite, check_k, check_same_shape
 from recsys_book.chapters.ch04_youtube_dnn.quantiles import Quantiles
 from recsys_book.data.next_watch import seconds_since
 from recsys_book.losses import bce, watch_time_loss
+from recsys_book.metrics import log_loss, mispredicted_watch_time
 from recsys_book.models.youtube_dnn import WatchTimeRanker
 from recsys_book.service.log import Log
-from recsys_book.service.world import DAYPARTS, DEVICES, SLATE, Context, World
+from recsys_book.service.world import (
+    AGES,
+    DAYPARTS,
+    DEVICES,
+    GENRES,
+    REGIONS,
+    SLATE,
+    TONES,
+    Context,
+    World,
+)
 from recsys_book.train import History, fit, seeded
 
 HISTORY = 20
 HEADS = ("click", "watch time", "regression")
-#: Device, time of day, place in the list; 0 of each is "unseen".
+#: Device, time of day, place in the list: what the paper's network is told, as far as there is any;
+#: 0 of each is "unseen".
 SIZES = (len(DEVICES) + 1, len(DAYPARTS) + 1, SLATE + 1)
 PLACE = 2  # the field that is the place in the list
-#: It is not told; it is one of the network's inputs, and the first place when serving; or each
-#: place has a number of its own that is added to the logit in training and left out when serving
-#: (as the shallow tower of Zhao et al.: Recommending What Video to Watch Next. RecSys 2019,
-#: https://doi.org/10.1145/3298689.3346997).
-PLACES = ("untold", "input", "added")
+#: It is not told. It is one of the network's inputs, and the first place when serving. Each place
+#: has a number of its own that is added to the logit in training and left out when serving (as the
+#: shallow tower of Zhao et al.: Recommending What Video to Watch Next. RecSys 2019,
+#: https://doi.org/10.1145/3298689.3346997). Or a click is a look and a liking: each place has a
+#: chance of a look, that of the first is 1, and the network's probability is multiplied by it (the
+#: position-based model; regression-EM of Wang et al., WSDM 2018,
+#: https://doi.org/10.1145/3159652.3159732, climbs the same likelihood).
+PLACES = ("untold", "input", "added", "looked")
 MINUTE = 60.0
 
 
@@ -44,7 +61,8 @@ class Impressions:
     Attributes:
         item: `[M]` films shown.
         history: `[M, L]` films watched before the list, padded with N.
-        fields: `[M, F]` ids; on the simulated service see SIZES.
+        fields: `[M, F]` ids; on the simulated service those of SIZES, then those of `facts_of`. A
+            network is told the first of them, as many as it has sizes for.
         raw: `[M, C]` continuous; there seconds since the user's last watch, and how often the film
             was shown to the user before.
         clicked: `[M]` bool.
@@ -71,6 +89,7 @@ def impressions(world: World) -> Impressions:
     """A world's log as examples of the ranker."""
     log = world.log
     fields = torch.stack([log.device, log.daypart, log.position], dim=1).long() + 1
+    fields = with_facts(fields, log.user.long(), log.film.long(), world)
     since = seconds_since(log.clicks(), log.user.long(), log.time.long(), otherwise=0)
     return Impressions(
         item=log.film.long(),
@@ -81,6 +100,36 @@ def impressions(world: World) -> Impressions:
         minutes=log.watch_seconds.float() / MINUTE,
         day=log.day,
     )
+
+
+def facts_of(world: World) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """What a service knows of films and people: genres and tone; who it is, age, region.
+
+    Returns:
+        `[N, 3]` and `[U, 3]` ids from 1, and how many ids each of the six has.
+    """
+    film, columns = world.film, lambda *of: np.stack(of, 1).astype(np.int64) + 1
+    people = columns(np.arange(world.n_users), world.age, world.region)
+    films = columns(film.genre, film.second_genre, film.tone)
+    sizes = (len(GENRES), len(GENRES), len(TONES), world.n_users, len(AGES), len(REGIONS))
+    return torch.from_numpy(films), torch.from_numpy(people), tuple(n + 1 for n in sizes)
+
+
+def with_facts(fields: Tensor, users: Tensor, films: Tensor, world: World) -> Tensor:
+    """`[M, F + 6]`: fields `[M, F]` and, beside them, the facts about films and users `[M]`."""
+    of_films, of_people, _ = facts_of(world)
+    return torch.cat([fields, of_films[films], of_people[users]], dim=1)
+
+
+#: What a network may be told: as the paper's, then also what the film is, then also who asks.
+TOLD = ("paper", "film", "everything")
+
+
+def sizes_told(world: World, told: str) -> tuple[int, ...]:
+    """How many ids each field has that a network of `TOLD` is told."""
+    if told not in TOLD:
+        raise ValueError(f"told is {told!r}; it must be one of {', '.join(TOLD)}")
+    return (*SIZES, *facts_of(world)[2][: 3 * TOLD.index(told)])
 
 
 def without_place(part: Impressions) -> Impressions:
@@ -132,11 +181,17 @@ class Recipe:
 
 
 class WithPlace(nn.Module):
-    """A ranker, and a number for each place in the list, 0 at the start."""
+    """A ranker, and a number for each place in the list, 0 at the start.
 
-    def __init__(self, ranker: WatchTimeRanker, n_places: int) -> None:
+    Args:
+        ranker: the network.
+        n_places: how many ids the place has; 1 is the first place.
+        looked: the number is no part of the logit, but the log-odds of a look.
+    """
+
+    def __init__(self, ranker: WatchTimeRanker, n_places: int, looked: bool = False) -> None:
         super().__init__()
-        self.ranker = ranker
+        self.ranker, self.looked = ranker, looked
         self.by_place = nn.Embedding(n_places, 1)
         nn.init.zeros_(self.by_place.weight)
 
@@ -144,7 +199,24 @@ class WithPlace(nn.Module):
         self, item: Tensor, history: Tensor, fields: Tensor, continuous: Tensor, place: Tensor
     ) -> Tensor:
         """Logits `[B]` as they are in training, at the places `[B]`."""
-        return self.ranker(item, history, fields, continuous) + self.by_place(place).squeeze(1)
+        logits = self.ranker(item, history, fields, continuous)
+        if not self.looked:
+            return logits + self.by_place(place).squeeze(1)
+        return seen_and_liked(logits, self.log_look(place))
+
+    def log_look(self, place: Tensor) -> Tensor:
+        """`[B]`, the logarithm of the chance that a place is looked at; 0 for the first."""
+        return F.logsigmoid(self.by_place(place).squeeze(1)) * (place > 1)
+
+
+def seen_and_liked(logits: Tensor, log_look: Tensor) -> Tensor:
+    """Logits `[B]` of a click that takes a look and a liking: of p = σ(logits) · exp(log_look).
+
+    log p − log(1 − p), and 1 − p = (1 − σ) + σ (1 − look), which is a sum of what is positive.
+    """
+    log_p = F.logsigmoid(logits) + log_look
+    unseen = torch.log1p(-log_look.exp().clamp(max=1 - 1e-6))
+    return log_p - torch.logaddexp(F.logsigmoid(-logits), F.logsigmoid(logits) + unseen)
 
 
 @dataclass(frozen=True)
@@ -156,7 +228,8 @@ class Fitted:
     recipe: Recipe
     history: History
     place: int | None
-    by_place: nn.Embedding | None = None
+    n_fields: int
+    by_place: WithPlace | None = None
 
     @torch.no_grad()
     def logits(
@@ -169,19 +242,18 @@ class Fitted:
             batch_size: examples at once.
             placed: as in training instead, each at the place it stood on.
         """
-        fields = part.fields
+        fields = part.fields[:, : self.n_fields]
         if not placed or self.recipe.position != "input":
-            fields = served(part.fields, self.recipe, self.place)
-        parts = [
-            self.model(
-                part.item[rows], part.history[rows], fields[rows], self.quantiles(part.raw[rows])
-            )
-            for rows in torch.arange(len(part)).split(batch_size)
-        ]
-        logits = torch.cat(parts)
-        if placed and self.by_place is not None:
-            logits = logits + self.by_place(part.fields[:, self.place]).squeeze(1)
-        return logits
+            fields = served(fields, self.recipe, self.place)
+        parts = []
+        for rows in torch.arange(len(part)).split(batch_size):
+            inputs = part.item[rows], part.history[rows], fields[rows]
+            inputs += (self.quantiles(part.raw[rows]),)
+            if placed and self.by_place is not None:
+                parts.append(self.by_place(*inputs, part.fields[rows, self.place]))
+            else:
+                parts.append(self.model(*inputs))
+        return torch.cat(parts)
 
 
 def served(fields: Tensor, recipe: Recipe, place: int | None = PLACE) -> Tensor:
@@ -225,7 +297,7 @@ def train_ranker(
         n_items: N.
         recipe: how.
         seed: of start, order, and which impressions are kept.
-        sizes: how many ids each field has.
+        sizes: how many ids each field has; the network is told as many of the fields.
         place: the field that is the place in the list, if one is.
         validate: a figure of a ranker to maximize, after every epoch.
         patience: see `fit`.
@@ -239,6 +311,9 @@ def train_ranker(
         raise ValueError(f"position is {recipe.position!r}; it must be one of {', '.join(PLACES)}")
     if recipe.position != "untold" and place is None:
         raise ValueError(f"position is {recipe.position!r}, and no field is the place in the list")
+    if recipe.position == "looked" and recipe.head != "click":
+        raise ValueError(f"head is {recipe.head!r}; a place is looked at or not for clicks alone")
+    part = replace(part, fields=part.fields[:, : len(sizes)])
     quantiles = Quantiles(part.raw)
     with seeded(seed):
         model = WatchTimeRanker(
@@ -249,15 +324,20 @@ def train_ranker(
     continuous = quantiles(part.raw)
     fields = part.fields if recipe.position == "input" else served(part.fields, recipe, place)
     epochs = recipe.epochs if epochs is None else epochs
-    trained: nn.Module = WithPlace(model, sizes[place]) if recipe.position == "added" else model
-    by_place = trained.by_place if recipe.position == "added" else None
+    by_place = None
+    if recipe.position in ("added", "looked"):
+        by_place = WithPlace(model, sizes[place], recipe.position == "looked")
+    trained: nn.Module = model if by_place is None else by_place
+    n_fields = len(sizes)
     optimizer = torch.optim.Adam(
         trained.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
 
     judged = None
     if validate is not None:
-        judged = lambda m: validate(Fitted(model, quantiles, recipe, History(), place, by_place))
+        judged = lambda m: validate(
+            Fitted(model, quantiles, recipe, History(), place, n_fields, by_place)
+        )
 
     def batches(epoch: int, generator: torch.Generator) -> Iterator[tuple]:
         for rows in torch.randperm(len(part), generator=generator).split(recipe.batch_size):
@@ -276,7 +356,7 @@ def train_ranker(
         schedules=[torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)],
         validate=judged, max_epochs=epochs, patience=patience, seed=seed,
     )  # fmt: skip
-    return Fitted(model.eval(), quantiles, recipe, history, place, by_place)
+    return Fitted(model.eval(), quantiles, recipe, history, place, n_fields, by_place)
 
 
 def head_loss(head: str, logits: Tensor, clicked: Tensor, minutes: Tensor) -> Tensor:
@@ -288,6 +368,57 @@ def head_loss(head: str, logits: Tensor, clicked: Tensor, minutes: Tensor) -> Te
     if head != "regression":
         raise ValueError(f"head is {head!r}; it must be one of {', '.join(HEADS)}")
     return (logits - minutes).square().mean()
+
+
+def draws(n: int, rates: tuple[float, float] = (0.002, 0.03)) -> list[dict]:
+    """Settings from one box, spread evenly in it (Sobol): learning rate between two ends, L2 1e-7
+    to 3e-4, standard deviation of the start .03 to .3 (all three on a log scale); item vectors of
+    8, 16, 32 or 64; one layer or two; and what the rate is multiplied by after each epoch."""
+    found, (low, high) = [], rates
+    for row in SobolEngine(6, scramble=True, seed=0).draw(n).tolist():
+        rate, penalty, start, size, depth, fall = row
+        values = {
+            "lr": low * (high / low) ** rate, "weight_decay": 1e-7 * 3_000**penalty,
+            "init_std": 0.03 * 10**start,
+        }  # fmt: skip
+        drawn: dict = {name: float(f"{value:.2g}") for name, value in values.items()}
+        drawn["dim"] = 8 * 2 ** int(4 * size)
+        drawn["hidden"] = ((32,), (64, 32), (128, 64))[int(3 * depth)]
+        drawn["decay"] = (0.6, 0.8, 1.0)[int(3 * fall)]
+        found.append(drawn)
+    return found
+
+
+def choose(
+    world: World, recipe: Recipe, told: str, seed: int, test_from: int, patience: int = 3
+) -> History:
+    """Train on the days before a day, and see after which epoch the days from then on like it best.
+
+    A click model is judged by minus its log-loss, each impression at its place; what is taught
+    minutes by 1 − mispredicted watch time.
+
+    Args:
+        world: with its log.
+        recipe: how.
+        told: see `TOLD`.
+        seed: of start and order.
+        test_from: the day.
+        patience: see `fit`.
+    """
+    part = impressions(world)
+    held = part.day >= test_from
+    rows, users = part[held], world.log.user[held].long()
+
+    def judged(fitted: Fitted) -> float:
+        predicted = fitted.logits(rows, placed=True)  # the log to be predicted has places
+        if recipe.head == "click":
+            return -log_loss(rows.clicked.float(), predicted)
+        return 1 - mispredicted_watch_time(predicted, rows.minutes, users)
+
+    return train_ranker(
+        part[~held], world.n_films, recipe, seed, sizes=sizes_told(world, told),
+        validate=judged, patience=patience,
+    ).history  # fmt: skip
 
 
 # ---------------------------------------------------------------- judging
@@ -352,6 +483,7 @@ def requests(world: World, n_users: int = 300, n_films: int = 150, seed: int = 0
     fields = torch.stack(
         [wide(device) + 1, wide(daypart) + 1, torch.ones(n, dtype=torch.int64)], dim=1
     )
+    fields = with_facts(fields, users.repeat_interleave(n_films), films.flatten(), world)
     examples = Impressions(
         films.flatten(), history[users].repeat_interleave(n_films, 0), fields, raw.flatten(0, 1),
         torch.zeros(n, dtype=torch.bool), torch.zeros(n), torch.full((n,), world.days),

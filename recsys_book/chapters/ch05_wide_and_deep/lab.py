@@ -10,7 +10,6 @@ pair can know nothing of such a pair, and whatever a model says of it, it must h
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -551,27 +550,3 @@ def policy_of(task: Task, model: nn.Module) -> Policy:
         return torch.cat([top_list(part, scorer(scorer.impressions(part))) for part in parts])
 
     return policy
-
-
-# ---------------------------------------------------------------- serving
-
-
-@torch.no_grad()
-def serving_times(model: nn.Module, examples: Impressions, repeats: int = 5) -> dict[str, float]:
-    """Milliseconds to score the examples item by item and in one call, the least of the repeats.
-
-    They are those of this machine at this moment: to look at, not to rest a finding on."""
-    model.eval()
-    ways = {
-        "one by one": lambda: [logits_of(model, examples[i : i + 1]) for i in range(len(examples))],
-        "in one call": lambda: logits_of(model, examples),
-    }
-    found = {}
-    for name, run in ways.items():
-        took = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            run()
-            took.append(1e3 * (time.perf_counter() - start))
-        found[name] = min(took)
-    return found

@@ -21,16 +21,13 @@ from torch.nn import functional as F
 
 from recsys_book.chapters.ch03_neumf import lab as ncf
 from recsys_book.chapters.ch03_neumf import simulated as on_clicks
-from recsys_book.chapters.ch04_youtube_dnn import candidates, watch_time
+from recsys_book.chapters.ch04_youtube_dnn import charge, watch_time
 from recsys_book.chapters.ch05_wide_and_deep import lab as wide_deep
-from recsys_book.data.next_watch import seconds_since
 from recsys_book.layers import Bags
 from recsys_book.models.baselines import EASE, ItemKNN, Popularity
 from recsys_book.models.factorization_machine import FactorizationMachine, pairwise_sum
-from recsys_book.models.youtube_dnn import CandidateGenerator
 from recsys_book.service import click_models
-from recsys_book.service.log import DAY
-from recsys_book.service.online import Online, Policy, Request, oracle_policy, top_list
+from recsys_book.service.online import Policy, Request, oracle_policy, top_list
 from recsys_book.service.world import World
 
 #: `make_policy(world, seed)`.
@@ -45,8 +42,6 @@ CHAPTERS = {
 }  # fmt: skip
 OF_CHAPTER_05 = ("wide", "wide, more crosses", "deep", "wide & deep")
 POPULARITY, BY_CLICKS, BY_WATCH = "popularity", "oracle by clicks", "oracle by watch time"
-LENGTH = 30  # films of the past that the candidate generator sees
-CANDIDATES = 200  # what the first stage hands over
 AT_ONCE = 128  # requests scored together
 
 
@@ -213,41 +208,8 @@ def neumf(world: World, seed: int, *, epochs: int, **knobs) -> Policy:
 
 def candidates_alone(world: World, seed: int, *, epochs: int, **drawn) -> Policy:
     """Chapter 04's first stage, trained by the full softmax, without the second."""
-    return in_parts(first_stage(train_generator(world, seed, epochs=epochs, **drawn)))
-
-
-def train_generator(world: World, seed: int, *, epochs: int, **drawn) -> CandidateGenerator:
-    """A generator with device and time of day as context, fitted on every click of the log.
-
-    Args:
-        world: with its log.
-        seed: of the training.
-        epochs: how many.
-        drawn: see `candidates.draw`.
-    """
-    log, end = world.log, world.days * DAY
-    rows = log.clicked.nonzero().squeeze(1)
-    context = torch.stack([log.device[rows], log.daypart[rows]], dim=1).long() + 1
-    task = candidates.make_task(
-        log.clicks(), end, end, length=LENGTH, context=context,
-        cardinalities=watch_time.SIZES[: context.shape[1]],
-    )  # fmt: skip
-    make, recipe = candidates.made_of(task, "full softmax", drawn, seed)
-    model = make()
-    examples = candidates.training_examples(task, until=end)
-    candidates.train(model, task, examples, recipe, seed, epochs=epochs)
-    return model.eval()
-
-
-def first_stage(model: CandidateGenerator) -> Callable[[Request], Tensor]:
-    """`score(request) -> [R, N]`."""
-
-    @torch.no_grad()
-    def score(request: Request) -> Tensor:
-        context = torch.stack([request.device, request.daypart], dim=1) + 1
-        return model.score(request.history[:, :LENGTH], context)
-
-    return score
+    model = charge.train_generator(world, seed, epochs=epochs, **drawn)
+    return in_parts(charge.first_stage(model))
 
 
 def funnel(world: World, seed: int, *, head: str, first: dict, second: dict) -> Policy:
@@ -264,92 +226,7 @@ def funnel(world: World, seed: int, *, head: str, first: dict, second: dict) -> 
     recipe = watch_time.Recipe({"clicks": "click"}.get(head, head), **drawn)
     part = watch_time.impressions(world)
     ranker = watch_time.train_ranker(part, world.n_films, recipe, seed, epochs=second["epochs"])
-    return two_stages(world, train_generator(world, seed, **first), ranker)
-
-
-def two_stages(
-    world: World, generator: CandidateGenerator, ranker: watch_time.Fitted, n: int = CANDIDATES
-) -> Policy:
-    """The policy of a trained first and second stage: `serving.Funnel`, for many at a time.
-
-    It keeps count of what it has shown, so each `run_online` needs a new one.
-
-    Args:
-        world: with its log.
-        generator: first stage.
-        ranker: second stage.
-        n: films that the first hands over.
-    """
-    score, past = first_stage(generator), Past(world)
-
-    def best(request: Request) -> Tensor:
-        films = top_list(request, score(request), min(n, world.n_films))  # [R, C]
-        logits = ranker.logits(second_stage_examples(request, films, past)).view(films.shape)
-        others = torch.finfo(logits.dtype).min
-        every = logits.new_full((len(films), world.n_films), others).scatter(1, films, logits)
-        return top_list(request, every)
-
-    def policy(request: Request) -> Tensor:
-        past.look(request)
-        parts = [request[rows] for rows in torch.arange(len(request)).split(AT_ONCE)]
-        lists = torch.cat([best(part) for part in parts])
-        past.shown_now(request, lists)
-        return lists
-
-    return policy
-
-
-def second_stage_examples(request: Request, films: Tensor, past: Past) -> watch_time.Impressions:
-    """Films `[R, C]` of a request as the ranker takes them, `[R · C]` rows."""
-    c, n = films.shape[1], films.numel()
-    place = torch.ones_like(request.device)  # not known yet; `Fitted.logits` sees to it
-    fields = torch.stack([request.device + 1, request.daypart + 1, place], dim=1)
-    return watch_time.Impressions(
-        item=films.flatten(),
-        history=request.history[:, : watch_time.HISTORY].repeat_interleave(c, 0),
-        fields=fields.repeat_interleave(c, 0),
-        raw=past.raw(request, films).flatten(0, 1),
-        clicked=torch.zeros(n, dtype=torch.bool),
-        minutes=torch.zeros(n),
-        day=request.day.repeat_interleave(c),
-    )
-
-
-class Past:
-    """What the ranker is told and a request does not bring: when each user last watched something,
-    and how often each film was shown to them. A service would keep it in a table of features.
-
-    Args:
-        world: with the log that it begins with.
-    """
-
-    def __init__(self, world: World) -> None:
-        log, every = world.log, torch.arange(world.n_users)
-        end = torch.full((world.n_users,), world.days * DAY)
-        since = seconds_since(log.clicks(), every, end, otherwise=0).long()
-        self.n_films = world.n_films
-        self.last = end - since  # [U] seconds
-        self.watched = log.clicks().user_counts()  # [U]
-        self.asked = torch.zeros(world.n_users, dtype=torch.int64)  # [U] time of the last list
-        key = log.user.long() * world.n_films + log.film.long()
-        times = torch.bincount(key, minlength=world.n_users * world.n_films)
-        self.times = times.view(world.n_users, world.n_films)  # [U, N] shown
-
-    def look(self, request: Request) -> None:
-        """Take note of what was watched since the last list: it was clicked there."""
-        users, n = request.users, (request.history < self.n_films).sum(1)
-        self.last[users] = torch.where(n > self.watched[users], self.asked[users], self.last[users])
-        self.watched[users] = n
-
-    def raw(self, request: Request, films: Tensor) -> Tensor:
-        """`[R, C, 2]` float64: seconds since the last watch, times shown before."""
-        since = (request.time - self.last[request.users])[:, None].expand(films.shape)
-        return torch.stack([since, self.times[request.users[:, None], films]], dim=-1).double()
-
-    def shown_now(self, request: Request, lists: Tensor) -> None:
-        """Take note of the lists `[R, K]` that go out."""
-        self.times[request.users[:, None], lists] += 1  # a film stands once in a list
-        self.asked[request.users] = request.time
+    return charge.two_stages(world, charge.train_generator(world, seed, **first), ranker)
 
 
 # ---------------------------------------------------------------- chapter 05
@@ -361,40 +238,3 @@ def wide_or_deep(world: World, seed: int, *, kind: str, **knobs) -> Policy:
     rows = task.rows(0, world.days)
     model, _ = wide_deep.train(task, kind, wide_deep.Setting(**knobs), rows, seed=seed)
     return wide_deep.policy_of(task, model)
-
-
-# ---------------------------------------------------------------- what came of it
-
-
-def outcome(world: World, online: Online) -> dict[str, float]:
-    """The figures of one entry in one world.
-
-    Returns:
-        "clicks"; "hours" watched; "shown", the share of all films that stood in a list at least
-        once; "gini" of the impressions by film; "bait", the share of clickbait among the
-        impressions.
-    """
-    film = online.log.film.long()
-    times = torch.bincount(film, minlength=world.n_films)
-    return {
-        "clicks": online.clicks,
-        "hours": online.watch_hours,
-        "shown": float((times > 0).double().mean()),
-        "gini": gini(times),
-        "bait": float(torch.from_numpy(world.truth.clickbait)[film].double().mean()),
-    }
-
-
-def gini(counts: Tensor) -> float:
-    """Gini coefficient: 0 where all are alike, (n − 1) / n where one has everything.
-
-    Half the mean difference between two drawn evenly, as a share of the mean.
-
-    Args:
-        counts: `[n]`, none below 0, not all 0.
-    """
-    if counts.dim() != 1 or len(counts) == 0 or counts.min() < 0 or not counts.sum() > 0:
-        raise ValueError(f"counts is {counts}; it must be [n], none below 0 and not all 0")
-    x, n = counts.double().sort().values, len(counts)
-    rank = torch.arange(1, n + 1, dtype=torch.float64)
-    return float((2 * rank - n - 1) @ x / (n * x.sum()))

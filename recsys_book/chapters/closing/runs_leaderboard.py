@@ -12,13 +12,13 @@ from __future__ import annotations
 import importlib
 from statistics import mean
 
+from recsys_book.chapters.ch04_youtube_dnn.charge import outcome
 from recsys_book.chapters.closing.figures import ORACLES, own_table, ranking_table
 from recsys_book.chapters.closing.leaderboard import (
     CHAPTERS,
     OF_CHAPTER_05,
     Maker,
     makers,
-    outcome,
 )
 from recsys_book.reproduce import Pieces, piece
 from recsys_book.reproduce.record import read_record

@@ -46,7 +46,7 @@ def test_the_place_in_the_list_is_not_known_when_serving(part):
 def test_a_number_a_place_is_added_in_training_and_left_out_when_serving(part):
     recipe = lab.Recipe("click", position="added", epochs=4, dim=4, hidden=(8,), batch_size=256)
     fitted = lab.train_ranker(part, 90, recipe, seed=0)
-    by_place = fitted.by_place.weight.squeeze(1)
+    by_place = fitted.by_place.by_place.weight.squeeze(1)
     assert by_place[1] > by_place[5:].max()  # the first place is looked at most
     more = fitted.logits(part, placed=True) - fitted.logits(part)
     assert torch.allclose(more, by_place[part.fields[:, 2]], atol=1e-5)
@@ -57,6 +57,74 @@ def test_a_number_a_place_is_added_in_training_and_left_out_when_serving(part):
     for position, place in (("guessed", 2), ("added", None)):
         with pytest.raises(ValueError, match=f"position is '{position}'"):
             lab.train_ranker(part, 90, replace(recipe, position=position), seed=0, place=place)
+
+
+def test_a_click_is_a_look_and_a_liking(part):
+    logits = torch.tensor([-3.0, 0.0, 2.0, 30.0], dtype=torch.float64)
+    look = torch.tensor([1.0, 0.5, 0.2, 0.7], dtype=torch.float64)
+    p = torch.sigmoid(lab.seen_and_liked(logits, look.log()))
+    assert p.tolist() == pytest.approx((torch.sigmoid(logits) * look).tolist(), abs=2e-6)
+    recipe = lab.Recipe("click", position="looked", epochs=6, dim=4, hidden=(8,), batch_size=256)
+    fitted = lab.train_ranker(part, 90, recipe, seed=0)
+    place = torch.arange(1, 11)
+    with torch.no_grad():
+        found = fitted.by_place.log_look(place).exp()
+    assert found[0] == 1 and found[1] > found[9]  # on this service (1 + place) ** -0.5
+    assert found[3] == pytest.approx(0.5, abs=0.15)
+    with pytest.raises(ValueError, match="head is 'watch time'"):
+        lab.train_ranker(part, 90, replace(recipe, head="watch time"), seed=0)
+
+
+def test_a_network_is_told_as_many_fields_as_it_has_sizes_for(world, part):
+    films, people, sizes = lab.facts_of(world)
+    assert part.fields.shape[1] == 9 and len(sizes) == 6
+    row = 7
+    user, film = int(world.log.user[row]), int(world.log.film[row])
+    assert part.fields[row, 3:].tolist() == [*films[film].tolist(), *people[user].tolist()]
+    assert people[user, 0] == user + 1 and films[film, 0] == world.film.genre[film] + 1
+    assert bool((part.fields[:, 3:].max(0).values < torch.tensor(sizes)).all())
+    recipe = lab.Recipe("click", epochs=1, dim=4, hidden=(8,))
+    of = lambda told, rows: lab.train_ranker(
+        part, 90, recipe, seed=0, sizes=lab.sizes_told(world, told)
+    ).logits(rows)
+    changed = replace(part, fields=part.fields.clone())
+    changed.fields[:, 6:] = 0  # who asks
+    for told in ("paper", "film"):
+        assert torch.equal(of(told, part), of(told, changed))
+    assert not torch.equal(of("everything", part), of("everything", changed))
+    with pytest.raises(ValueError, match="told is 'all'"):
+        lab.sizes_told(world, "all")
+
+
+def test_draws_of_rankers_lie_in_their_box():
+    found = lab.draws(64)
+    assert found[:12] == lab.draws(12)
+    assert {d["dim"] for d in found} == {8, 16, 32, 64}
+    assert {d["hidden"] for d in found} == {(32,), (64, 32), (128, 64)}
+    assert {d["decay"] for d in found} == {0.6, 0.8, 1.0}
+    for name, low, high in (("lr", 0.002, 0.03), ("weight_decay", 1e-7, 3e-4)):
+        values = [d[name] for d in found]
+        assert low <= min(values) < 2 * low and high / 2 < max(values) <= high * 1.01
+
+
+def test_a_click_model_is_chosen_by_log_loss_and_a_watch_time_model_by_its_order(world):
+    log = world.log
+    last = int(log.day.max())
+    held = log.day >= last
+    more = {"dim": 4, "hidden": (8,), "epochs": 2, "batch_size": 256}
+    part = lab.impressions(world)
+    for head in ("click", "watch time"):
+        recipe = lab.Recipe(head, position="added", **more)
+        found = lab.choose(world, recipe, "paper", 0, last)
+        best = replace(recipe, epochs=found.best_epoch + 1)
+        again = lab.train_ranker(part[~held], world.n_films, best, seed=0)
+        logits = again.logits(part[held], placed=True)
+        if head == "click":
+            expected = -lab.log_loss(part.clicked[held].float(), logits)
+        else:
+            users = log.user[held].long()
+            expected = 1 - lab.mispredicted_watch_time(logits, part.minutes[held], users)
+        assert found.best_score == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("head", lab.HEADS)
@@ -79,7 +147,8 @@ def test_fewer_examples_without_a_click_and_odds_mended(part):
         )
         fitted = lab.train_ranker(part, 90, recipe, seed=0)
         odds = fitted.model.predict_watch_time(
-            part.item, part.history, lab.served(part.fields, recipe), fitted.quantiles(part.raw),
+            part.item, part.history, lab.served(part.fields[:, :3], recipe),
+            fitted.quantiles(part.raw),
             sampling_rate=kept,
         )  # fmt: skip
         mean.append(odds.mean().item())

@@ -255,9 +255,3 @@ def test_hashed_crosses_share_weights(task):
     setting = lab.Setting(wide_lr=0.2, l1=1.0, epochs=1, buckets=50)
     model, _ = lab.train(task, "wide", setting, task.rows(0, 5), seed=0)
     assert model.cross_weights(0).shape == (50,)
-
-
-def test_serving_times_are_of_both_ways(task, trained):
-    # Which is less depends on what else the machine does, so no test says it.
-    found = lab.serving_times(trained["wide & deep"], task.examples[:20], repeats=2)
-    assert set(found) == {"one by one", "in one call"} and min(found.values()) > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys_book.chapters.ch04_youtube_dnn import watch_time
+from recsys_book.chapters.ch04_youtube_dnn import charge, watch_time
 from recsys_book.chapters.ch05_wide_and_deep import lab as wide_deep
 from recsys_book.chapters.closing import leaderboard as lab
 from recsys_book.chapters.closing import runs_leaderboard as run
@@ -52,7 +52,7 @@ def quick():
 
 @pytest.fixture(scope="module")
 def stages(world, quick):
-    generator = lab.train_generator(world, 0, **quick["candidates alone"])
+    generator = charge.train_generator(world, 0, **quick["candidates alone"])
     part = watch_time.impressions(world)
     recipe = watch_time.Recipe("watch time", dim=8)
     return generator, watch_time.train_ranker(part, world.n_films, recipe, 0, epochs=1)
@@ -115,7 +115,7 @@ def test_every_list_is_valid(world, quick, name):
         return films
 
     online = run_online(world, checked, 2)  # raises on a film twice, or not out
-    row = lab.outcome(world, online)
+    row = charge.outcome(world, online)
     assert row["clicks"] > 0 and row["hours"] > 0
     assert 0 < row["shown"] <= 1 and 0 <= row["gini"] < 1 and 0 <= row["bait"] <= 1
 
@@ -213,9 +213,9 @@ def test_tables_are_the_models_scores(world, request_of, quick):
 def test_candidates_are_the_generators_nearest(world, request_of, stages):
     generator, _ = stages
     request = request_of[1]
-    score = lab.first_stage(generator)(request)
+    score = charge.first_stage(generator)(request)
     for i in (0, 3, len(request) - 1):
-        history = request.history[i][request.history[i] < world.n_films][: lab.LENGTH]
+        history = request.history[i][request.history[i] < world.n_films][: charge.LENGTH]
         context = torch.stack([request.device[i], request.daypart[i]])[None] + 1
         with torch.no_grad():
             expected = generator(history[None], context)[0] @ generator.item_vectors().T
@@ -226,8 +226,8 @@ def test_two_stages_equal_the_funnel(world, stages):
     """`serving.Funnel`, one request after the other, given the same features."""
     generator, ranker = stages
     funnel = Funnel(generator, ranker.model, build_index(generator.item_vectors()))
-    policy = lab.two_stages(world, generator, ranker, n=40)
-    past, compared = lab.Past(world), 0
+    policy = charge.two_stages(world, generator, ranker, n=40)
+    past, compared = charge.Past(world), 0
 
     def both(request):
         nonlocal compared
@@ -240,8 +240,9 @@ def test_two_stages_equal_the_funnel(world, stages):
                 continue  # the two stages see histories of different lengths
 
             def features(items, one=one):
-                part = lab.second_stage_examples(one, items[None], past)
-                return watch_time.served(part.fields, ranker.recipe), ranker.quantiles(part.raw)
+                part = charge.second_stage_examples(one, items[None], past, world)
+                fields = part.fields[:, : len(watch_time.SIZES)]
+                return watch_time.served(fields, ranker.recipe), ranker.quantiles(part.raw)
 
             context = torch.stack([one.device[0], one.daypart[0]]) + 1
             answer = funnel.recommend(
@@ -258,13 +259,13 @@ def test_two_stages_equal_the_funnel(world, stages):
 
 def test_what_the_second_stage_sees_is_what_the_log_tells(world):
     """Its inputs made request by request, and once more from the whole log afterwards."""
-    past, told = lab.Past(world), {}
+    past, told = charge.Past(world), {}
     generator = torch.Generator().manual_seed(0)
 
     def policy(request):
         past.look(request)
         films = top_list(request, torch.rand(len(request), world.n_films, generator=generator))
-        part = lab.second_stage_examples(request, films, past)
+        part = charge.second_stage_examples(request, films, past, world)
         assert torch.equal(part.item, films.flatten())
         k = films.shape[1]
         for i in range(len(part)):
@@ -284,6 +285,7 @@ def test_what_the_second_stage_sees_is_what_the_log_tells(world):
         mine = told[int(log.user[i]), int(log.time[i]), int(log.film[i])]
         assert mine.raw[0].tolist() == logged.raw[i].tolist()
         assert mine.fields[0, :place].tolist() == logged.fields[i, :place].tolist()
+        assert mine.fields[0, place + 1 :].tolist() == logged.fields[i, place + 1 :].tolist()
         assert films(mine.history[0]) == films(logged.history[i])
         assert int(mine.day) == int(logged.day[i])
     assert logged.raw[rows, 1].max() > 1
@@ -302,17 +304,17 @@ def test_gini_is_half_the_mean_difference():
     counts = torch.tensor([3, 0, 7, 7, 1])
     x = counts.double()
     expected = float((x[:, None] - x[None]).abs().mean() / (2 * x.mean()))
-    assert lab.gini(counts) == pytest.approx(expected)
-    assert lab.gini(torch.tensor([4, 4, 4])) == pytest.approx(0)
-    assert lab.gini(torch.tensor([0, 0, 9, 0])) == pytest.approx(3 / 4)
+    assert charge.gini(counts) == pytest.approx(expected)
+    assert charge.gini(torch.tensor([4, 4, 4])) == pytest.approx(0)
+    assert charge.gini(torch.tensor([0, 0, 9, 0])) == pytest.approx(3 / 4)
     for bad in (torch.zeros(3), torch.tensor([1, -1]), torch.zeros(0), torch.ones(2, 2)):
         with pytest.raises(ValueError, match="counts is"):
-            lab.gini(bad)
+            charge.gini(bad)
 
 
 def test_outcome_counts_the_log(world):
     online = run_online(world, lab.chance(world, 0), 1)
-    row, log = lab.outcome(world, online), online.log
+    row, log = charge.outcome(world, online), online.log
     assert row["clicks"] == sum(log.clicked.tolist())
     assert row["hours"] == pytest.approx(sum(log.watch_seconds.tolist()) / 3_600)
     assert row["shown"] == len(set(log.film.tolist())) / world.n_films
@@ -332,7 +334,7 @@ def test_the_pages_entry_runs(world, tmp_path, monkeypatch):
     (tmp_path / "leaderboard_entry.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     policy = run.load_maker("leaderboard_entry:make_policy")(world, 0)
-    assert lab.outcome(world, run_online(world, policy, 2))["clicks"] > 0
+    assert charge.outcome(world, run_online(world, policy, 2))["clicks"] > 0
     # By hand: the first user's films by the click rate of the user's age group.
     asked = []
     run_online(world, lambda request: asked.append(request) or policy(request), 1)

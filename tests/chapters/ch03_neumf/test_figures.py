@@ -86,14 +86,14 @@ def test_words_under_folds_hold_what_the_records_hold(record, recipe):
     rates = {n: recipe["figures"]["cells"][f"{n}/32"]["0"]["rate"] for n in ("GMF", "NeuMF", "MLP")}
     assert rates == {"GMF": 0.0005, "NeuMF": 0.0005, "MLP": 0.005}
     more = read_record("ch03/simulated")["figures"]["more"]
-    leads = {
-        n: [world["negatives"][f"NeuMF/{n}"] - world["negatives"][f"MF/{n}"] for world in more]
+    leads = [
+        world["negatives"][f"NeuMF/{n}"] - world["negatives"][f"MF/{n}"]
+        for world in more
         for n in (1, 2, 3, 4, 6, 8, 10)
-    }
-    assert min(min(values) for values in leads.values()) > 0
-    found, (_, words) = t_interval(leads[4]), figures.SIDES["negatives"]
-    for value, said in ((found.mean, ".0053"), (found.low, ".0028"), (found.high, ".0077")):
-        assert said in words and float(said) == pytest.approx(value, abs=6e-5)
+    ]
+    assert (
+        min(leads) > 0 and "NeuMF is ahead of MF at every number" in figures.SIDES["negatives"][1]
+    )
 
 
 def test_popularity_scores_what_it_scores_everywhere(record):

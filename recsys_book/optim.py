@@ -29,7 +29,27 @@ from torch.optim.lr_scheduler import (
 from recsys_book.arguments import check_positive
 
 
-class FTRL(torch.optim.Optimizer):
+class _WeightByWeight(torch.optim.Optimizer):
+    """An optimizer that moves one parameter after the other; at a rate of 0 nothing happens."""
+
+    def _move(self, weight: Tensor, group: dict) -> None:
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Move every parameter that has a gradient, dense or sparse."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if group["lr"] and weight.grad is not None:
+                    self._move(weight, group)
+        return loss
+
+
+class FTRL(_WeightByWeight):
     """FTRL-Proximal, each weight with a learning rate of its own.
 
     With g the gradient of a weight at a step, n the sum of its squared gradients before, and
@@ -85,32 +105,19 @@ class FTRL(torch.optim.Optimizer):
             check_positive(name, options[name], zero_allowed=True)
         super().add_param_group(param_group)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """Move every parameter that has a gradient, dense or sparse."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            if group["lr"] == 0:
-                continue
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state.update(_start(weight, group))
-                every = weight, state["z"], state["n"], state["d"]
-                if weight.dim() == 0:
-                    ftrl_update(*every, weight.grad, group)
-                    continue
-                rows, gradient = _touched(weight.grad)
-                w, z, n, d = (whole.index_select(0, rows) for whole in every)
-                ftrl_update(w, z, n, d, gradient, group)
-                for whole, part in zip(every, (w, z, n, d), strict=True):
-                    whole.index_copy_(0, rows, part)
-        return loss
+    def _move(self, weight: Tensor, group: dict) -> None:
+        state = self.state[weight]
+        if not state:
+            state.update(_start(weight, group))
+        every = weight, state["z"], state["n"], state["d"]
+        if weight.dim() == 0:
+            ftrl_update(*every, weight.grad, group)
+            return
+        rows, gradient = _touched(weight.grad)
+        w, z, n, d = (whole.index_select(0, rows) for whole in every)
+        ftrl_update(w, z, n, d, gradient, group)
+        for whole, part in zip(every, (w, z, n, d), strict=True):
+            whole.index_copy_(0, rows, part)
 
 
 def _touched(gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,7 +163,7 @@ def ftrl_update(w: Tensor, z: Tensor, n: Tensor, d: Tensor, g: Tensor, group: di
     w.copy_(torch.where(moved, -pulled / (d + group["l2"]), w))
 
 
-class ProximalAdagrad(torch.optim.Optimizer):
+class ProximalAdagrad(_WeightByWeight):
     """AdaGrad with an L1 that makes zeros: after each step a weight is pulled towards zero.
 
     With g the gradient of a weight, and n the sum of its squared gradients, this one among them:
@@ -182,28 +189,17 @@ class ProximalAdagrad(torch.optim.Optimizer):
         check_positive("l1", l1, zero_allowed=True)
         super().__init__(params, {"lr": lr, "l1": l1})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """Move every parameter that has a gradient, dense or sparse."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    kind = torch.promote_types(weight.dtype, torch.float32)
-                    state["n"] = torch.zeros_like(weight, dtype=kind)
-                rows, g = (..., weight.grad) if weight.dim() == 0 else _touched(weight.grad)
-                n = state["n"][rows] + g.to(state["n"].dtype) ** 2
-                rate = torch.where(g != 0, group["lr"] / n.clamp(min=1e-30).sqrt(), 0.0)
-                moved = weight[rows] - rate * g
-                pulled = moved.sign() * (moved.abs() - rate * group["l1"]).clamp(min=0)
-                weight[rows], state["n"][rows] = pulled.to(weight.dtype), n
-        return loss
+    def _move(self, weight: Tensor, group: dict) -> None:
+        state = self.state[weight]
+        if not state:
+            kind = torch.promote_types(weight.dtype, torch.float32)
+            state["n"] = torch.zeros_like(weight, dtype=kind)
+        rows, g = (..., weight.grad) if weight.dim() == 0 else _touched(weight.grad)
+        n = state["n"][rows] + g.to(state["n"].dtype) ** 2
+        rate = torch.where(g != 0, group["lr"] / n.clamp(min=1e-30).sqrt(), 0.0)
+        moved = weight[rows] - rate * g
+        pulled = moved.sign() * (moved.abs() - rate * group["l1"]).clamp(min=0)
+        weight[rows], state["n"][rows] = pulled.to(weight.dtype), n
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:

@@ -468,8 +468,8 @@ def calibration_figure(record: dict) -> Picture:
     """Predicted against actual watch time by tenths of the predictions, KuaiRand's test days."""
     rows = [row["calibration"] for row in record["figures"]["second"]]
     figure, ax = plt.subplots(figsize=(5.4, 4.0))
-    told, colours = [], ("vermilion", "blue", "green")
-    for name, colour in zip(rows[0], colours, strict=True):
+    told, colours = [], ("vermilion", "blue", "green", "orange")
+    for name, colour in zip(rows[0], colours, strict=False):
         table = np.mean([row[name] for row in rows], axis=0)
         ax.plot(table[:, 0], table[:, 1], "o-", ms=5, color=PALETTE[colour], label=name)
         told.append(f"{name}: {table[-1, 0]:.0f} predicted, {table[-1, 1]:.0f} actual in the top")
@@ -481,10 +481,11 @@ def calibration_figure(record: dict) -> Picture:
 
 
 def heads_table(record: dict) -> pd.DataFrame:
-    """KuaiRand's test: mispredicted watch time and AUC of the three heads, over seeds, and the
+    """KuaiRand's test: mispredicted watch time and AUC of every ranker, over seeds, and the
     epochs that validation chose for each."""
     rows = {}
-    for head, words in HEAD_NAMES.items():
+    for head in record["figures"]["second"][0]["heads"]:
+        words = HEAD_NAMES.get(head, head)
         runs = [row["heads"][head] for row in record["figures"]["second"]]
         rows[words] = {
             "mispredicted watch time": t_interval([run["mispredicted"] for run in runs]).text(3),

@@ -33,13 +33,13 @@ VARIANTS = (
 FRESH, AGES = 10, 24  # days since its release: a film counts as fresh; ages that are told apart
 
 
-def make_task(world: World) -> candidates.Task:
+def make_task(world: World, length: int = LENGTH) -> candidates.Task:
     """Every click a watch; device and time of day as context."""
     log = world.log
     rows = log.clicked.nonzero().squeeze(1)
     context = torch.stack([log.device[rows], log.daypart[rows]], dim=1).long() + 1
     return candidates.make_task(
-        log.clicks(), VALIDATION_FROM * DAY, TEST_FROM * DAY, length=LENGTH, context=context,
+        log.clicks(), VALIDATION_FROM * DAY, TEST_FROM * DAY, length=length, context=context,
         cardinalities=watch_time.SIZES[:2],
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 from torch import Tensor
 
 from recsys_book.arguments import check_same_shape
@@ -233,15 +234,15 @@ def interval_over_people(
     Returns:
         the share of each, their difference, and its 95 % interval.
     """
-    random = np.random.RandomState(seed)
-    a, b, total = (column.numpy() for column in (a, b, total))
-    gaps = []
-    for _ in range(draws):
-        people = random.randint(len(total), size=len(total))
-        gaps.append((a[people].sum() - b[people].sum()) / total[people].sum())
-    low, high = np.percentile(gaps, [2.5, 97.5])
-    first, second = a.sum() / total.sum(), b.sum() / total.sum()
-    return [float(value) for value in (first, second, first - second, low, high)]
+    columns = tuple(column.numpy() for column in (a, b, total))
+    gap = lambda a, b, total, axis=-1: (a.sum(axis) - b.sum(axis)) / total.sum(axis)
+    found = stats.bootstrap(
+        columns, gap, paired=True, n_resamples=draws, method="percentile",
+        batch=max(1, 2_000_000 // len(total)), random_state=np.random.RandomState(seed),
+    )  # fmt: skip
+    every = float(total.sum())
+    first, second = float(a.sum()) / every, float(b.sum()) / every
+    return [first, second, first - second, *map(float, found.confidence_interval)]
 
 
 def figures(predict: Predictor, part: Impressions, users: Tensor) -> dict[str, float]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from recsys_book.chapters.ch04_youtube_dnn import candidates, watch_time
 from recsys_book.chapters.ch04_youtube_dnn.candidates import TUNED, best_of_draws
-from recsys_book.chapters.ch04_youtube_dnn.watch_time import HEADS, PLACES
+from recsys_book.chapters.ch04_youtube_dnn.first_stage import TEST_FROM, fresh_recall, make_task
+from recsys_book.chapters.ch04_youtube_dnn.watch_time import HEADS
 from recsys_book.chapters.ch04_youtube_dnn.watch_time import Recipe as RankerRecipe
 from recsys_book.metrics import mispredicted_watch_time
 from recsys_book.reproduce import Pieces, piece
@@ -22,34 +21,12 @@ from recsys_book.service.world import World
 
 NAME = "ch04/simulated"
 SEEDS, TUNING_WORLD = (0, 1, 2, 3, 4), 100
-DAY, VALIDATION_FROM, TEST_FROM = 86_400, 20, 24
 LENGTH, SHORT = 30, 5
 #: Besides the variants of the real data: histories of the last five watches, and no context.
 MORE = {"last 5 watches": "full softmax", "no context": "full softmax"}
 #: What is done about the place in the list; the last is another service, whose users look at every
 #: place alike.
-PLACED = (*PLACES, "all looked at alike")
-FRESH = 10  # days since its release for which a film counts as fresh
-
-
-def make_task(world: World, length: int = LENGTH) -> candidates.Task:
-    """Every click a watch; device and time of day as context."""
-    log = world.log
-    rows = log.clicked.nonzero().squeeze(1)
-    context = torch.stack([log.device[rows], log.daypart[rows]], dim=1).long() + 1
-    return candidates.make_task(
-        log.clicks(), VALIDATION_FROM * DAY, TEST_FROM * DAY, length=length, context=context,
-        cardinalities=watch_time.SIZES[:2],
-    )  # fmt: skip
-
-
-def fresh_recall(world: World, task: candidates.Task, model) -> dict:
-    """Recall of test watches of films released in the last days before the test."""
-    release = torch.from_numpy(world.film.release_day).long()[task.test.item]
-    rows = (release > TEST_FROM - FRESH) & (release < TEST_FROM)
-    part = task.test[rows]
-    found = candidates.recalls(candidates.scorer(model, task), task, part, task.test_from)
-    return {"recall": found, "n": len(part)}
+PLACED = ("untold", "input", "added", "all looked at alike")
 
 
 class Work(Pieces):

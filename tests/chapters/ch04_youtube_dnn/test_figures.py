@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recsys_book.chapters.ch04_youtube_dnn import candidates, figures, watch_time
-from recsys_book.chapters.ch04_youtube_dnn.runs_simulated import make_task
+from recsys_book.chapters.ch04_youtube_dnn.first_stage import make_task
 from recsys_book.service import simulate
 
 SEEDS = 3

@@ -1,6 +1,7 @@
 """Maps that lie, and how it is told."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from recsys_book.chapters.ch02_embeddings.answers import directions
 from recsys_book.reproduce import read_record
 from recsys_book.service import simulate
 from recsys_book.service.world import GENRES
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_lies_are_lies():
@@ -75,3 +78,20 @@ def test_words_under_folds_hold_what_the_records_hold():
     tuned = answers["spectra"]["films"]["epochs and penalty"]["256"]
     assert round(np.mean([directions(one) for one in tuned])) == 55
     assert "55 equal" in figures.SPECTRA
+
+
+def test_the_tribes_end_as_the_chapter_says():
+    """The numbers in the text are typed; elsewhere a training may end a little differently."""
+    text = (ROOT / "chapters/02_embeddings.ipynb").read_text(encoding="utf-8")
+    said = {
+        way: tuple(float(number.replace("−", "-")) for number in numbers)
+        for way, *numbers in re.findall(
+            r"- \*\*([\w ]+)\*\* \((?:mean cosine )?(−?[.\d]+), (?:purity )?([.\d]+)\)", text
+        )
+    }
+    assert len(said) == 4
+    alts = figures.tribes_frames(steps=(0, 30)).alts
+    for numbers, alt in zip(said.values(), alts[1::2], strict=True):
+        cosine, purity = re.search(r"films (−?[.\d]+), neighbour purity ([.\d]+)", alt).groups()
+        assert numbers[0] == pytest.approx(float(cosine.replace("−", "-")), abs=0.06)
+        assert numbers[1] == pytest.approx(float(purity), abs=0.1)
